@@ -1,0 +1,1 @@
+"""What a forecaster is: its contract (`manifest`, `frequency`: no torch) and its torch modules."""

@@ -1,0 +1,1 @@
+"""From a file of series to an exported forecaster."""
