@@ -1,0 +1,61 @@
+"""The `statecast` command: its subcommands, each loaded only when it is called."""
+
+import importlib
+from typing import Any
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+
+# Name: the module under `cli/` (whose function of that name is the command), and what it does.
+COMMANDS = {
+    "train": "Fit a forecaster on a file of series and publish it to a repository.",
+    "serve": "Serve a repository of forecasters over gRPC.",
+    "stream": "Send rows to a server and print the forecasts that come back.",
+    "inspect": "Print what a model file says of itself.",
+    "health": "Ask a server whether it is serving; exits 0 or 1.",
+    "demo": "Train, serve, stream, score and draw, on the demonstration series or a file.",
+    "demo-data": "Print the demonstration series, weekly CO2, as CSV.",
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Lists commands without importing them: torch and gRPC take seconds that `--help` should not."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        return _command(cmd_name, lambda: None)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            module = importlib.import_module(f"cli.{_identifier(name)}")
+            command = _command(name, getattr(module, _identifier(name)))
+        return name, command, rest
+
+
+def _identifier(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _command(name: str, function: Any) -> Any:
+    single = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+    single.command(name, help=COMMANDS[name], no_args_is_help=False)(function)
+    return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    help="Streaming, stateful time-series forecasts over gRPC.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Typer makes a group only of an app that has a callback or several commands."""

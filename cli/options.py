@@ -1,0 +1,90 @@
+"""Command-line flags made from a settings model: a setting is written once, in its model."""
+
+import inspect
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Optional, Union, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+Command = Callable[[dict[str, Any], Path | None], None]
+
+
+def options_of(model: type[BaseModel], config_help: str) -> Callable[[Command], Callable[..., None]]:
+    """Gives a command one flag per field of `model`, and `--config FILE`.
+
+    The command receives the flags that were given, by field name and still as text, and the file:
+    the model converts and checks them, as it does for a file's or an environment's values. A tuple
+    is written with commas.
+    """
+
+    def decorate(command: Command) -> Callable[..., None]:
+        def with_flags(config: Path | None = None, **flags: Any) -> None:
+            given = {
+                name: _parts(value) if _is_tuple(model.model_fields[name]) else value
+                for name, value in flags.items()
+                if value is not None
+            }
+            command(given, config)
+
+        parameters = [_flag(name, field) for name, field in model.model_fields.items()]
+        file = Annotated[
+            Optional[Path], typer.Option("--config", help=config_help, exists=True, dir_okay=False)
+        ]  # noqa: UP045
+        parameters.append(_parameter("config", file))
+        with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_flags.__annotations__ = {p.name: p.annotation for p in parameters}
+        return with_flags
+
+    return decorate
+
+
+def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
+    dashed = name.replace("_", "-")
+    default = (
+        "" if field.is_required() else f" [default: {_shown(field.get_default(call_default_factory=True))}]"
+    )
+    help_text = f"{field.description or ''}{default}"
+    if field.annotation is bool:
+        option = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, show_default=False)
+        return _parameter(name, Annotated[Optional[bool], option])  # noqa: UP045
+    option = typer.Option(f"--{dashed}", help=help_text, metavar=_metavar(field), show_default=False)
+    return _parameter(name, Annotated[Optional[str], option])  # noqa: UP045
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _plain(field: FieldInfo) -> Any:
+    """The annotation without `| None`."""
+    annotation = field.annotation
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    return annotation
+
+
+def _is_tuple(field: FieldInfo) -> bool:
+    return get_origin(_plain(field)) is tuple
+
+
+def _metavar(field: FieldInfo) -> str:
+    plain = _plain(field)
+    if _is_tuple(field):
+        return "A,B,..."
+    if get_args(plain):
+        return "|".join(str(value) for value in get_args(plain))
+    return {int: "N", float: "X", Path: "PATH"}.get(plain, "TEXT")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value) or "none"
+    return "none" if value is None else str(value)
