@@ -1,0 +1,88 @@
+# Everything a checkout needs. `make` alone lists the targets.
+#
+#   PYTHON=python3.12   the interpreter that makes .venv (3.11 or newer)
+#   DATA=file.csv       another series for the demonstration
+#   ARGS="..."          further options of the command, or of pytest for `make test`
+
+PYTHON ?= python3
+DATA ?=
+ARGS ?=
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# pip lists every package where someone watches; in a log only what goes wrong.
+PIP_QUIET := $(shell test -t 2 || echo --quiet)
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(INSTALLED) ## Make .venv with exact versions (the other targets do it themselves)
+
+$(INSTALLED): constraints.txt constraints-torch.txt pyproject.toml client/pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "no $(PYTHON) here: statecast needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "$(PYTHON) is $$($(PYTHON) -V 2>&1): statecast needs 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing into .venv (some minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install $(PIP_QUIET) --disable-pip-version-check \
+	    -c constraints.txt -c constraints-torch.txt -e ./client -e '.[serve,train,dev]'
+	@touch $@
+
+.PHONY: demo
+demo: $(INSTALLED) ## Train, serve, stream and score a real series; DATA=file.csv takes yours
+	@$(BIN)/statecast demo $(if $(DATA),--data '$(DATA)') $(ARGS)
+
+# The slowest comes last, so that pytest's summary is the last line.
+.PHONY: test
+test: $(INSTALLED) lint types imports check-stubs ## Run every check and every test
+	$(BIN)/pytest --no-header $(ARGS)
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check style: ruff, buf
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/buf lint proto
+
+.PHONY: types
+types: $(INSTALLED) ## Check types: mypy --strict
+	$(BIN)/mypy
+
+.PHONY: imports
+imports: $(INSTALLED) ## Check which package imports which: import-linter
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: stubs
+stubs: $(INSTALLED) ## Regenerate the client's stubs from proto/
+	PYTHON=$(BIN)/python scripts/generate-stubs.sh
+
+.PHONY: check-stubs
+check-stubs: $(INSTALLED) ## Fail where the committed stubs are not those of proto/
+	@PYTHON=$(BIN)/python scripts/check-stubs.sh
+
+.PHONY: constraints
+constraints: $(INSTALLED) ## Write constraints.txt from what .venv holds
+	@PYTHON=$(BIN)/python scripts/freeze-constraints.sh > constraints.txt.new
+	@mv constraints.txt.new constraints.txt
+	@touch $(INSTALLED)
+
+.PHONY: image
+image: ## Build the container image; BASE=... names the Python image
+	scripts/image-build.sh
+
+.PHONY: image-test
+image-test: $(INSTALLED) ## Build the image and try it: needs podman or docker
+	PYTHON=$(BIN)/python scripts/image-test.sh
+
+.PHONY: clean
+clean: ## Remove .venv and everything made
+	rm -rf .venv build dist demo-output models-repository *.egg-info client/build client/*.egg-info \
+	    .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
