@@ -1,1 +1,1 @@
-"""From a file of series to an exported forecaster."""
+"""From a file of series to a published forecaster: data, segments, fit, export, parity, backtest, publish."""

@@ -1,0 +1,141 @@
+"""From the torch module to the ONNX graph, with its state as named pairs of tensors."""
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from models.artifact import FORECAST, READ_OUT, ROWS, next_name
+from models.forecaster import Forecaster
+from models.manifest import StateSpec
+from models.state import initial_state
+
+OPSET = 20
+# One operator a layer, with kernels of its own; anything else would be a step-by-step loop.
+_FUSED: dict[type[nn.Module], str] = {nn.LSTM: "LSTM", nn.GRU: "GRU", nn.RNN: "RNN"}
+
+
+class ExportError(RuntimeError):
+    """The exporter made a graph that would be slow or wrong."""
+
+
+class _Surface(nn.Module):
+    """The graph's inputs and outputs, flat and in order."""
+
+    def __init__(self, forecaster: Forecaster) -> None:
+        super().__init__()
+        self.forecaster = forecaster
+        self.names = list(forecaster.state_init())
+
+    def forward(self, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        state = dict(zip(self.names, states, strict=True))
+        forecast, after = self.forecaster(x, state)
+        # The read-out is of the incoming state: a session's forecast is read without a row to feed.
+        return forecast, self.forecaster.read_out(state), *(after[name] for name in self.names)
+
+
+def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
+    """The forecaster as an ONNX graph with dynamic batch and time axes; its training mode is left as it was.
+
+    Inputs: `x` (B, T, F) float64 and each state (B, *shape) by name. Outputs: `forecast` (B, T, K, Q)
+    float32, `read_out` (B, K, Q) float32 of the state that came in, and `<state>_next`.
+
+    Raises:
+        ExportError: the recurrence did not become ONNX's own operators.
+    """
+    was_training = forecaster.training
+    surface = _Surface(forecaster).eval()
+    states = initial_state(forecaster.state_init(), 3)
+    rows = torch.zeros(3, 5, forecaster.architecture.num_features, dtype=torch.float64)
+    dynamic = torch.export.Dim.DYNAMIC  # unlike AUTO, refuses to settle on the example's length
+    _forget_dispatch()
+    with _quiet():
+        program = torch.onnx.export(
+            surface,
+            (rows, tuple(states.values())),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=[ROWS, *surface.names],
+            output_names=[FORECAST, READ_OUT, *map(next_name, surface.names)],
+            dynamic_shapes=({0: dynamic, 1: dynamic}, tuple({0: dynamic} for _ in surface.names)),
+        )
+    forecaster.train(was_training)
+    assert program is not None  # None only where a file name was given
+    model = program.model_proto
+    _strip(model)
+    _check_fused(model, forecaster)
+    return model
+
+
+def state_specs(forecaster: Forecaster) -> tuple[StateSpec, ...]:
+    """The manifest's account of the state tensors, in the order of the graph's inputs."""
+    return tuple(
+        StateSpec.model_validate(
+            {
+                "name": name,
+                "shape": init.shape,
+                "dtype": str(init.dtype).removeprefix("torch."),
+                "initial": init.value,
+            }
+        )
+        for name, init in forecaster.state_init().items()
+    )
+
+
+def _forget_dispatch() -> None:
+    """Let the exporter's recurrence with a dynamic time axis be found.
+
+    torch 2.13 swaps `py_kernels` of these operators while it exports but not the cache in front of
+    them (torch/export/_patches.py): a second export in one process would unroll the example's length.
+    """
+    for operator in (torch.ops.aten.lstm.input, torch.ops.aten.gru.input):
+        operator._dispatch_cache.clear()
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes: stack traces hold paths of this machine and would change the digest."""
+    graph = model.graph
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.value_info,
+        *graph.input,
+        *graph.output,
+        *graph.initializer,
+    ):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+
+
+def _check_fused(model: onnx.ModelProto, forecaster: Forecaster) -> None:
+    expected: Counter[str] = Counter()
+    for module in forecaster.modules():
+        if isinstance(module, nn.RNNBase):
+            expected[_FUSED[type(module)]] += module.num_layers
+    found = Counter(node.op_type for node in model.graph.node)
+    for operator, count in expected.items():
+        if found[operator] != count:
+            raise ExportError(f"operator {operator}: expected {count} (one a layer), found {found[operator]}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter: torch 2.13 and onnxscript 0.7 log progress and deprecations of their own."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
