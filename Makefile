@@ -53,7 +53,8 @@ lint: $(INSTALLED) ## Check style: ruff, buf
 
 .PHONY: types
 types: $(INSTALLED) ## Check types: mypy --strict
-	$(BIN)/mypy
+	@# An editable install is an import hook, which mypy does not follow to client/.
+	MYPYPATH=client $(BIN)/mypy
 
 .PHONY: imports
 imports: $(INSTALLED) ## Check which package imports which: import-linter

@@ -1,0 +1,72 @@
+# The server without torch, and a demonstration model that is trained on the way.
+# `docker run -p 50051:50051 IMAGE` serves that model; `-v DIR:/models` serves yours.
+# BASE is any image with Python 3.11 or newer, its venv and its pip.
+ARG BASE=python:3.11-slim
+
+# What others wrote, in a layer of its own: it changes less often than our code.
+FROM ${BASE} AS packages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
+RUN python3 -m venv --without-pip /srv/statecast
+WORKDIR /src
+COPY constraints.txt constraints-torch.txt pyproject.toml ./
+COPY client/pyproject.toml client/
+RUN touch README.md && python3 -m pip --python /srv/statecast/bin/python install --quiet \
+    -c constraints.txt ./client '.[serve]'
+
+# Our code on top, less what a server never opens: other packages' tests, tools and headers, and
+# a second copy of ONNX Runtime for C programs (its Python module has the library built in).
+# Bytecode is compiled here because the running container cannot write any.
+FROM packages AS server
+COPY LICENSE ./
+COPY client client
+COPY cli cli
+COPY models models
+COPY service service
+COPY training training
+RUN python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps --force-reinstall ./client . \
+    && cd /srv/statecast/lib/python3*/site-packages \
+    && rm -r numpy/f2py onnx/backend/test onnxruntime/capi/libonnxruntime.so.* \
+        onnxruntime/quantization onnxruntime/tools onnxruntime/transformers \
+    && find . -depth -type d -name tests -exec rm -r {} + \
+    && find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.h' -o -name '*.cc' -o -name '*.proto' \) -delete \
+    && python3 -m compileall -q -x '/pygments/(lexers|styles)/' --invalidation-mode unchecked-hash .
+
+# PyTorch's own index has a build without CUDA, a tenth of the size:
+# --build-arg PIP_EXTRA_INDEX_URL=<its address>
+FROM packages AS trainer
+ARG PIP_EXTRA_INDEX_URL
+RUN python3 -m pip --python /srv/statecast/bin/python install --quiet \
+    -c constraints.txt -c constraints-torch.txt ./client '.[train]'
+
+FROM trainer AS demonstration
+ARG EPOCHS=60
+COPY client client
+COPY cli cli
+COPY models models
+COPY training training
+RUN python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps --force-reinstall ./client . \
+    && PATH=/srv/statecast/bin:$PATH \
+    && statecast demo-data > co2.csv \
+    && statecast train --data co2.csv --freq W-SAT --horizon 8 --cell lstm --max-epochs ${EPOCHS} \
+        --output /models/co2
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="statecast" \
+      org.opencontainers.image.description="Streaming, stateful time-series forecasts over gRPC" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="0.1.0"
+RUN groupadd --gid 10001 statecast \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin statecast
+COPY --from=server /srv/statecast /srv/statecast
+# Slim Python images come without the standard library's bytecode; importing writes what is needed.
+RUN /srv/statecast/bin/python -c 'import cli.health, cli.serve, service.app'
+COPY --from=demonstration /models /models
+# OpenBLAS would start a thread per core for numpy, and the server's arithmetic is in ONNX Runtime.
+ENV PATH=/srv/statecast/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 OPENBLAS_NUM_THREADS=1 \
+    STATECAST_REPOSITORY=/models STATECAST_ADDRESS=0.0.0.0:50051
+USER 10001:10001
+WORKDIR /
+EXPOSE 50051
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["statecast", "health"]
+ENTRYPOINT ["statecast", "serve"]
