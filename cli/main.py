@@ -22,10 +22,10 @@ COMMANDS = {
 class _LazyGroup(TyperGroup):
     """Lists commands without importing them: torch and gRPC take seconds that `--help` should not."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, _ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, _ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         return _command(cmd_name, lambda: None)

@@ -4,7 +4,7 @@ import inspect
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -31,9 +31,7 @@ def options_of(model: type[BaseModel], config_help: str) -> Callable[[Command], 
             command(given, config)
 
         parameters = [_flag(name, field) for name, field in model.model_fields.items()]
-        file = Annotated[
-            Optional[Path], typer.Option("--config", help=config_help, exists=True, dir_okay=False)
-        ]  # noqa: UP045
+        file = Annotated[Path | None, typer.Option("--config", help=config_help, exists=True, dir_okay=False)]
         parameters.append(_parameter("config", file))
         with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         with_flags.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -50,9 +48,9 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     help_text = f"{field.description or ''}{default}"
     if field.annotation is bool:
         option = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, show_default=False)
-        return _parameter(name, Annotated[Optional[bool], option])  # noqa: UP045
+        return _parameter(name, Annotated[bool | None, option])
     option = typer.Option(f"--{dashed}", help=help_text, metavar=_metavar(field), show_default=False)
-    return _parameter(name, Annotated[Optional[str], option])  # noqa: UP045
+    return _parameter(name, Annotated[str | None, option])
 
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:

@@ -1,5 +1,7 @@
 """The columns of a frame: how numbers lie in the bytes fields of `forecast.proto`."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,12 +25,12 @@ class ColumnError(ValueError):
         super().__init__(f"{field}: expected {expected}, found {found}")
 
 
-def pack(array: npt.ArrayLike, dtype: np.dtype) -> bytes:
+def pack(array: npt.ArrayLike, dtype: np.dtype[Any]) -> bytes:
     """Bytes of `array` in a column's dtype, C order; copies only where the dtype or order differs."""
     return np.ascontiguousarray(array, dtype).tobytes()
 
 
-def unpack(content: bytes, dtype: np.dtype, field: str) -> npt.NDArray:
+def unpack(content: bytes, dtype: np.dtype[Any], field: str) -> npt.NDArray[Any]:
     """A read-only view of a column's bytes, without a copy.
 
     Raises:

@@ -107,7 +107,7 @@ class Frame(_message.Message):
     def __init__(self, id: _Optional[int] = ..., handles: _Optional[bytes] = ..., lengths: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., times_us: _Optional[bytes] = ..., values: _Optional[bytes] = ..., reply: _Optional[_Union[Reply, str]] = ..., horizon: _Optional[int] = ...) -> None: ...
 
 class StreamForecastsResponse(_message.Message):
-    __slots__ = ("frame_id", "frame_error", "entry_errors", "positions", "num_skipped", "num_late", "num_missing_steps", "num_forecasts", "forecasts", "horizon", "num_quantile_levels", "model_version")
+    __slots__ = ("frame_id", "frame_error", "entry_errors", "positions", "num_skipped", "num_late", "num_missing_steps", "num_forecasts", "forecasts", "horizon", "num_quantile_levels", "model_version", "forecast_positions")
     FRAME_ID_FIELD_NUMBER: _ClassVar[int]
     FRAME_ERROR_FIELD_NUMBER: _ClassVar[int]
     ENTRY_ERRORS_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,7 @@ class StreamForecastsResponse(_message.Message):
     HORIZON_FIELD_NUMBER: _ClassVar[int]
     NUM_QUANTILE_LEVELS_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_POSITIONS_FIELD_NUMBER: _ClassVar[int]
     frame_id: int
     frame_error: FrameError
     entry_errors: _containers.RepeatedCompositeFieldContainer[EntryError]
@@ -132,7 +133,8 @@ class StreamForecastsResponse(_message.Message):
     horizon: int
     num_quantile_levels: int
     model_version: int
-    def __init__(self, frame_id: _Optional[int] = ..., frame_error: _Optional[_Union[FrameError, _Mapping]] = ..., entry_errors: _Optional[_Iterable[_Union[EntryError, _Mapping]]] = ..., positions: _Optional[bytes] = ..., num_skipped: _Optional[bytes] = ..., num_late: _Optional[bytes] = ..., num_missing_steps: _Optional[bytes] = ..., num_forecasts: _Optional[bytes] = ..., forecasts: _Optional[bytes] = ..., horizon: _Optional[int] = ..., num_quantile_levels: _Optional[int] = ..., model_version: _Optional[int] = ...) -> None: ...
+    forecast_positions: bytes
+    def __init__(self, frame_id: _Optional[int] = ..., frame_error: _Optional[_Union[FrameError, _Mapping]] = ..., entry_errors: _Optional[_Iterable[_Union[EntryError, _Mapping]]] = ..., positions: _Optional[bytes] = ..., num_skipped: _Optional[bytes] = ..., num_late: _Optional[bytes] = ..., num_missing_steps: _Optional[bytes] = ..., num_forecasts: _Optional[bytes] = ..., forecasts: _Optional[bytes] = ..., horizon: _Optional[int] = ..., num_quantile_levels: _Optional[int] = ..., model_version: _Optional[int] = ..., forecast_positions: _Optional[bytes] = ...) -> None: ...
 
 class FrameError(_message.Message):
     __slots__ = ("code", "message", "field")

@@ -1,0 +1,1 @@
+"""Runs models: state arena, graphs, ONNX Runtime. The only place that imports onnxruntime."""

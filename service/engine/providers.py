@@ -1,0 +1,33 @@
+"""ONNX Runtime sessions on the device that was asked for, or not at all."""
+
+import onnxruntime
+
+from service.errors import DeviceUnavailable
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def open_session(model: bytes, device: str, intra_op_threads: int) -> onnxruntime.InferenceSession:
+    """A session for one graph.
+
+    Raises:
+        DeviceUnavailable: this ONNX Runtime has no provider for the device, or it could not start.
+    """
+    provider = _PROVIDERS[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise DeviceUnavailable(
+            f"device {device}: this onnxruntime has no {provider}"
+            + ("; install the extra serve-cuda in place of serve" if device == "cuda" else "")
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = intra_op_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=[provider])
+    session.disable_fallback()
+    # ONNX Runtime goes on with the CPU alone where the CUDA libraries do not load.
+    if session.get_providers()[0] != provider:
+        raise DeviceUnavailable(
+            f"device {device}: {provider} did not start, onnxruntime offers {session.get_providers()}"
+        )
+    return session

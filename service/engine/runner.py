@@ -1,0 +1,82 @@
+"""Advancing sessions: the contract, and the runner that gathers and scatters states with numpy."""
+
+from enum import Enum
+from typing import Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from models.artifact import FORECAST, READ_OUT, ROWS, next_name
+from models.manifest import Manifest
+from service.engine.arena import Arena, Slots, States
+from service.engine.graphs import Graphs
+from service.engine.providers import open_session
+
+Rows = npt.NDArray[np.float64]
+Forecasts = npt.NDArray[np.float32]
+
+
+class Reply(Enum):
+    """Which forecasts a step returns."""
+
+    NONE = "none"
+    LAST = "last"
+    EACH = "each"
+
+
+class Runner(Protocol):
+    """Advances sessions of one model. B sessions, T rows each, F features, K horizon, Q levels."""
+
+    def step(self, slots: Slots, rows: Rows, reply: Reply) -> Forecasts | None:
+        """Advance distinct `slots` by `rows` (B, T, F), T >= 1, and commit their next states.
+
+        A call that raises commits nothing.
+
+        Returns:
+            NONE: None. LAST: (B, K, Q). EACH: (B, T, K, Q). Raw units; the caller's own.
+        """
+        ...
+
+    def read_out(self, slots: Slots) -> Forecasts:
+        """The forecasts (B, K, Q) of the states as they stand; changes nothing."""
+        ...
+
+
+class NumpyRunner:
+    """ONNX Runtime between a numpy gather and a numpy scatter."""
+
+    def __init__(
+        self, graphs: Graphs, manifest: Manifest, arena: Arena, device: str, intra_op_threads: int
+    ) -> None:
+        self._arena = arena
+        self._states = [state.name for state in manifest.states]
+        self._next = [next_name(name) for name in self._states]
+        self._advance = open_session(graphs.advance, device, intra_op_threads)
+        self._forecast = open_session(graphs.forecast, device, intra_op_threads)
+        self._read_out = open_session(graphs.read_out, device, intra_op_threads)
+
+    def step(self, slots: Slots, rows: Rows, reply: Reply) -> Forecasts | None:
+        """See `Runner.step`."""
+        feeds = {ROWS: rows, **self._arena.gather(slots)}
+        # The last of many rows is cheaper to read out of the state than to pick from them all.
+        if reply is Reply.NONE or (reply is Reply.LAST and rows.shape[1] > 1):
+            after = self._named(self._advance.run(self._next, feeds))
+            forecasts = self._run_read_out(after) if reply is Reply.LAST else None
+        else:
+            each, *states = self._forecast.run([FORECAST, *self._next], feeds)
+            after = self._named(states)
+            forecasts = each if reply is Reply.EACH else each[:, -1]
+        self._arena.scatter(slots, after)
+        return forecasts
+
+    def read_out(self, slots: Slots) -> Forecasts:
+        """See `Runner.read_out`."""
+        return self._run_read_out(self._arena.gather(slots))
+
+    def _run_read_out(self, states: States) -> Forecasts:
+        wanted = {tensor.name for tensor in self._read_out.get_inputs()}
+        feeds = {name: state for name, state in states.items() if name in wanted}
+        return cast(Forecasts, self._read_out.run([READ_OUT], feeds)[0])
+
+    def _named(self, outputs: list[npt.NDArray[np.generic]]) -> States:
+        return dict(zip(self._states, outputs, strict=True))

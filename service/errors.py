@@ -1,0 +1,107 @@
+"""What can go wrong, in the domain's words; `rpc.status` says how each travels.
+
+    StatecastError
+    ├── InvalidRequest        a field of the request is wrong: fix it
+    ├── UnknownModel          the repository has no model of that name
+    ├── UnknownSession        there is no such session
+    ├── PositionConflict      rows would be lost: send from the committed position
+    ├── QueueFull             too many rows wait: back off
+    ├── TooManySessions       no room for another session
+    ├── Draining              the server is going away and took nothing of this
+    └── EngineFailure         the model failed on these rows; the session stands before them
+    StartupError
+    ├── InvalidSettings       a setting is wrong
+    ├── ModelRefused          a model file is damaged or is not what it says
+    └── DeviceUnavailable     the device that was asked for is not there
+
+Errors hold fields and never import grpc.
+"""
+
+
+class StatecastError(Exception):
+    """A request that was not done. Nothing of what it names was applied."""
+
+
+class InvalidRequest(StatecastError):
+    """A field of the request is wrong."""
+
+    def __init__(self, field: str, found: object, expected: str) -> None:
+        self.field, self.found, self.expected = field, found, expected
+        super().__init__(f"{field}: expected {expected}, found {found}")
+
+
+class UnknownModel(StatecastError):
+    """The repository has no model of that name."""
+
+    def __init__(self, model: str, known: list[str]) -> None:
+        self.model, self.known = model, known
+        super().__init__(f"model {model!r} is not served; served are: {', '.join(known) or 'none'}")
+
+
+class UnknownSession(StatecastError):
+    """There is no such session."""
+
+    def __init__(self, model: str, session_id: str) -> None:
+        self.model, self.session_id = model, session_id
+        super().__init__(f"model {model!r} has no session {session_id!r}")
+
+
+class PositionConflict(StatecastError):
+    """The rows start after the committed position: some before them would be lost."""
+
+    def __init__(self, session_id: str, committed: int, found: int) -> None:
+        self.session_id, self.committed, self.found = session_id, committed, found
+        super().__init__(
+            f"position {found}: session {session_id!r} has consumed {committed} rows; send from {committed}"
+        )
+
+
+class QueueFull(StatecastError):
+    """Too many rows wait for the engine."""
+
+    def __init__(self, limit: int, retry_after_s: float) -> None:
+        self.limit, self.retry_after_s = limit, retry_after_s
+        super().__init__(f"{limit} rows wait already (max_queued_rows); retry in {retry_after_s:g} s")
+
+
+class TooManySessions(StatecastError):
+    """There is no room for another session."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"{limit} sessions are open already (max_sessions); delete some or raise the limit")
+
+
+class Draining(StatecastError):
+    """The server is going away; what it had not answered by now it did not take."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is draining; send again, to this address or another")
+
+
+class EngineFailure(StatecastError):
+    """The model failed on these rows. The log has the cause under the correlation id."""
+
+    def __init__(self, correlation_id: str) -> None:
+        self.correlation_id = correlation_id
+        super().__init__(f"internal error; correlation id {correlation_id}")
+
+
+class StartupError(Exception):
+    """The server cannot start as it was told to."""
+
+
+class InvalidSettings(StartupError):
+    """A setting is unknown or has a wrong value."""
+
+
+class ModelRefused(StartupError):
+    """A model file is damaged, or its graph is not what its manifest says."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
+
+
+class DeviceUnavailable(StartupError):
+    """The device that was asked for cannot be used here; another is never taken in silence."""

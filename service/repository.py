@@ -1,0 +1,66 @@
+"""The model repository: `<repository>/<model>/<version>/model.onnx`, a folder or any fsspec URL."""
+
+from dataclasses import dataclass
+
+import fsspec
+import onnx
+
+from models.artifact import ArtifactError, unseal
+from models.manifest import Manifest
+from service.errors import ModelRefused, StartupError
+
+_FILE = "model.onnx"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One version of a model, found but not read."""
+
+    name: str
+    version: int
+    path: str
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """One version of a model: its graph and its manifest, checked against each other."""
+
+    file: ModelFile
+    graph: onnx.ModelProto
+    manifest: Manifest
+
+
+def latest_versions(repository: str) -> list[ModelFile]:
+    """The highest version of each model, by name. Other files and folders are left alone.
+
+    Raises:
+        StartupError: the repository is not there or holds no model.
+    """
+    system, root = fsspec.core.url_to_fs(repository)
+    if not system.isdir(root):
+        raise StartupError(f"repository {repository}: not a folder")
+    latest: dict[str, ModelFile] = {}
+    for path in system.glob(f"{root.rstrip('/')}/*/*/{_FILE}"):
+        name, version = path.split("/")[-3:-1]
+        if version.isdecimal() and int(version) >= latest.get(name, _NONE).version:
+            latest[name] = ModelFile(name, int(version), path)
+    if not latest:
+        raise StartupError(f"repository {repository}: no <model>/<version>/{_FILE} in it")
+    return sorted(latest.values(), key=lambda file: file.name)
+
+
+def load(repository: str, file: ModelFile) -> LoadedModel:
+    """Read and check one version.
+
+    Raises:
+        ModelRefused: not a statecast model, or damaged.
+    """
+    system, _ = fsspec.core.url_to_fs(repository)
+    try:
+        graph, manifest = unseal(system.cat_file(file.path))
+    except ArtifactError as error:
+        raise ModelRefused(file.path, str(error)) from error
+    return LoadedModel(file, graph, manifest)
+
+
+_NONE = ModelFile("", -1, "")

@@ -1,0 +1,120 @@
+"""Checks on single fields, the same for unary requests and frames."""
+
+import numpy as np
+import numpy.typing as npt
+
+from models.manifest import Manifest
+from service.engine.runner import Reply, Rows
+from service.errors import InvalidRequest
+from statecast.v1 import forecast_pb2 as pb
+
+MAX_SESSION_ID_BYTES = 256
+# The years 1 to 9999, in microseconds since 1970-01-01 UTC; differences of these fit an int64.
+_FIRST_TIME_US, _LAST_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+
+_REPLIES: dict[int, Reply] = {
+    pb.REPLY_UNSPECIFIED: Reply.LAST,
+    pb.REPLY_NONE: Reply.NONE,
+    pb.REPLY_LAST: Reply.LAST,
+    pb.REPLY_EACH: Reply.EACH,
+}
+
+
+def check_session_id(session_id: str, field: str = "session_id") -> None:
+    """1 to 256 bytes of UTF-8 without control characters.
+
+    Raises:
+        InvalidRequest: names the field and what was found.
+    """
+    size = len(session_id.encode())
+    if not 1 <= size <= MAX_SESSION_ID_BYTES:
+        raise InvalidRequest(field, f"{size} bytes", f"1 to {MAX_SESSION_ID_BYTES} bytes")
+    if not session_id.isprintable():
+        raise InvalidRequest(field, repr(session_id), "no control characters")
+
+
+def reply_of(number: int) -> Reply:
+    """The reply that an enum's number names.
+
+    Raises:
+        InvalidRequest: no such reply.
+    """
+    reply = _REPLIES.get(number)  # type: ignore[call-overload]
+    if reply is None:
+        raise InvalidRequest("reply", number, f"one of {', '.join(pb.Reply.keys())}")
+    return reply
+
+
+def horizon_of(number: int, manifest: Manifest) -> int:
+    """Steps to return; 0 stands for all.
+
+    Raises:
+        InvalidRequest: more than the model's horizon.
+    """
+    if number > manifest.horizon:
+        raise InvalidRequest("horizon", number, f"at most {manifest.horizon}, the model's horizon")
+    return number or manifest.horizon
+
+
+def check_num_rows(num_rows: int, field: str, max_rows: int) -> None:
+    """At least one row, at most as many as one request may hold for a session.
+
+    Raises:
+        InvalidRequest: names the field.
+    """
+    if num_rows == 0:
+        raise InvalidRequest(field, "no rows", "at least one row")
+    if num_rows > max_rows:
+        raise InvalidRequest(field, f"{num_rows} rows", f"at most {max_rows} (max_rows_per_chunk)")
+
+
+def check_values(values: Rows, manifest: Manifest, field: str) -> None:
+    """Finite or missing, and missing only where the model allows it.
+
+    Args:
+        values: (T, F) float64.
+        field: how the caller wrote them, for the message.
+
+    Raises:
+        InvalidRequest: names the first bad value's row and feature.
+    """
+    bad = np.isinf(values)
+    if bad.any():
+        raise _bad_value(bad, values, manifest, field, "a finite number, or NaN where missing")
+    required = np.array([feature.required for feature in manifest.features])
+    missing = np.isnan(values) & required
+    if missing.any():
+        raise _bad_value(missing, values, manifest, field, "a number: the model requires this feature")
+
+
+def check_times(times_us: "npt.NDArray[np.int64]", field: str) -> None:
+    """Within the calendar.
+
+    Raises:
+        InvalidRequest: names the first row that is not.
+    """
+    outside = (times_us < _FIRST_TIME_US) | (times_us > _LAST_TIME_US)
+    if outside.any():
+        row = int(outside.argmax())
+        expected = "microseconds since 1970-01-01 UTC in the years 1 to 9999"
+        raise InvalidRequest(f"{field} of row {row}", times_us[row], expected)
+
+
+def check_reply_size(num_rows: int, reply: Reply, manifest: Manifest, max_bytes: int) -> None:
+    """A forecast per row must fit one message; found out before anything is applied.
+
+    Raises:
+        InvalidRequest: it does not.
+    """
+    size = num_rows * manifest.horizon * len(manifest.quantile_levels) * 4
+    if reply is Reply.EACH and size > max_bytes * 0.9:
+        found = f"REPLY_EACH for {num_rows} rows, {size} bytes of forecasts"
+        raise InvalidRequest("reply", found, f"at most {max_bytes} bytes a message; send fewer rows")
+
+
+def _bad_value(
+    where: npt.NDArray[np.bool_], values: Rows, manifest: Manifest, field: str, expected: str
+) -> InvalidRequest:
+    row, column = (int(index) for index in np.argwhere(where)[0])
+    name = manifest.features[column].name
+    return InvalidRequest(f"{field} of row {row}, feature {name!r}", values[row, column], expected)

@@ -1,0 +1,1 @@
+"""Session semantics: positions, times, order, and exactly once."""

@@ -1,0 +1,104 @@
+"""The server's settings: built once, passed down as plain values."""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from service.errors import InvalidSettings
+
+_PREFIX = "STATECAST_"
+# The environment's name for the settings file; every other STATECAST_ variable is a field below.
+_CONFIG_VARIABLE = f"{_PREFIX}CONFIG"
+
+
+class Settings(BaseSettings):
+    """A flag beats a `STATECAST_` variable, which beats the settings file, which beats the default."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+
+    repository: str = Field(description="folder or fsspec URL that holds <model>/<version>/model.onnx")
+    address: str = Field("127.0.0.1:50051", description="host:port to listen on; port 0 takes a free one")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where models run; cuda needs onnxruntime-gpu")
+    intra_op_threads: int = Field(1, ge=1, description="threads inside one operator; 1 suits small models")
+    max_sessions: int = Field(1_000_000, ge=1, description="open sessions per model")
+    session_ttl_s: float = Field(
+        7 * 86_400.0, gt=0, description="seconds without a row after which a session ends"
+    )
+    max_batch_size: int = Field(1024, ge=1, description="sessions advanced by one run of a model")
+    max_queued_rows: int = Field(
+        1_000_000, ge=1, description="rows that may wait per model; more are refused"
+    )
+    max_rows_per_chunk: int = Field(100_000, ge=1, description="rows of one session in one request")
+    max_gap_steps: int = Field(1_000, ge=0, description="missing steps that one gap in time may insert")
+    max_message_bytes: int = Field(64 * 2**20, ge=1024, description="largest request or response")
+    drain_timeout_s: float = Field(
+        30.0, ge=0, description="seconds that SIGTERM leaves to requests under way"
+    )
+    reflection: bool = Field(True, description="answer gRPC reflection, so that generic clients find the API")
+    log_format: Literal["console", "json"] = Field("console", description="how log lines are written")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the settings file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @classmethod
+    def build(cls, flags: dict[str, Any], config: Path | None) -> "Settings":
+        """Settings from flags, environment and file (`config`, or the one STATECAST_CONFIG names).
+
+        Raises:
+            InvalidSettings: an unknown name (with the nearest known one), or a value out of range.
+        """
+        _refuse_unknown_variables(set(cls.model_fields))
+        file = config or (Path(os.environ[_CONFIG_VARIABLE]) if _CONFIG_VARIABLE in os.environ else None)
+        if file is not None and not file.is_file():
+            raise InvalidSettings(f"settings file {file}: no such file")
+
+        class FromFile(cls):  # type: ignore[misc, valid-type]
+            model_config = SettingsConfigDict(toml_file=file)
+
+        try:
+            return cls.model_construct(**FromFile(**flags).model_dump())
+        except ValidationError as error:
+            raise InvalidSettings("\n".join(_explain(fault, cls) for fault in error.errors())) from error
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidSettings(f"settings file {file}: {error}") from error
+
+
+def _refuse_unknown_variables(fields: set[str]) -> None:
+    known = {_PREFIX + name.upper() for name in fields} | {_CONFIG_VARIABLE}
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(_PREFIX) and variable.upper() not in known:
+            raise InvalidSettings(f"{variable} is not a setting{_nearest(variable.upper(), known)}")
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    matches = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {matches[0]}?" if matches else f"; known are {', '.join(sorted(known))}"
+
+
+def _explain(fault: Any, settings: type[Settings]) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "missing":
+        return f"{name} is required: --{name} or {_PREFIX}{name.upper()}"
+    if fault["type"] == "extra_forbidden":
+        return f"{name} is not a setting{_nearest(name, set(settings.model_fields))}"
+    return f"{name}: {fault['msg']}, found {fault['input']!r}"

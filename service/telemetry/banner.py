@@ -1,0 +1,35 @@
+"""The first screen: what is served, where and on what."""
+
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+
+from service.engine.model import ServedModel
+from service.settings import Settings
+
+
+def print_banner(settings: Settings, address: str, models: list[ServedModel]) -> None:
+    """Print the models and how they run to standard error."""
+    table = Table(title=f"statecast on {address}", title_justify="left")
+    for column in ("model", "version", "cell", "features", "every", "horizon", "levels", "state", "MASE"):
+        table.add_column(column)
+    for model in models:
+        manifest = model.manifest
+        table.add_row(
+            model.name,
+            str(model.version),
+            manifest.cell,
+            ", ".join(feature.name for feature in manifest.features),
+            manifest.frequency,
+            str(manifest.horizon),
+            " ".join(f"{level:g}" for level in manifest.quantile_levels),
+            f"{manifest.state_bytes} B",
+            f"{manifest.backtest['mase']:.3f}" if "mase" in manifest.backtest else "-",
+        )
+    console = Console(stderr=True)
+    console.print(table)
+    console.print(
+        f"device {settings.device}, {settings.intra_op_threads} thread(s) an operator, "
+        f"onnxruntime {onnxruntime.__version__}, up to {settings.max_sessions:,} sessions a model"
+    )
+    console.print(f"try: statecast stream --server {address} --model {models[0].name} --data FILE.csv")
