@@ -39,7 +39,7 @@ def reply_of(number: int) -> Reply:
     Raises:
         InvalidRequest: no such reply.
     """
-    reply = _REPLIES.get(number)  # type: ignore[call-overload]
+    reply = _REPLIES.get(number)
     if reply is None:
         raise InvalidRequest("reply", number, f"one of {', '.join(pb.Reply.keys())}")
     return reply

@@ -1,5 +1,7 @@
 """The first screen: what is served, where and on what."""
 
+import sys
+
 import onnxruntime
 from rich.console import Console
 from rich.table import Table
@@ -10,23 +12,24 @@ from service.settings import Settings
 
 def print_banner(settings: Settings, address: str, models: list[ServedModel]) -> None:
     """Print the models and how they run to standard error."""
+    # Away from a terminal Rich assumes 80 columns and would fold the table.
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     table = Table(title=f"statecast on {address}", title_justify="left")
-    for column in ("model", "version", "cell", "features", "every", "horizon", "levels", "state", "MASE"):
+    for column in ("model", "version", "cell", "row", "every", "forecast", "state", "backtest"):
         table.add_column(column)
     for model in models:
         manifest = model.manifest
+        scores = manifest.backtest
         table.add_row(
             model.name,
             str(model.version),
             manifest.cell,
             ", ".join(feature.name for feature in manifest.features),
             manifest.frequency,
-            str(manifest.horizon),
-            " ".join(f"{level:g}" for level in manifest.quantile_levels),
+            f"{manifest.horizon} steps x {len(manifest.quantile_levels)} levels",
             f"{manifest.state_bytes} B",
-            f"{manifest.backtest['mase']:.3f}" if "mase" in manifest.backtest else "-",
+            f"MASE {scores['mase']:.3f}" if "mase" in scores else "-",
         )
-    console = Console(stderr=True)
     console.print(table)
     console.print(
         f"device {settings.device}, {settings.intra_op_threads} thread(s) an operator, "
