@@ -1,0 +1,149 @@
+"""The client that awaits: `Client`, for asyncio."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+import grpc
+
+from statecast import flow, status
+from statecast.async_stream import AsyncStream, remote, run
+from statecast.channel import MAX_MESSAGE_BYTES, Stubs, options
+from statecast.errors import StatecastError
+from statecast.flow import Call, CallMany, Flow, Pause, Step, T
+from statecast.forecast import ForecastResult
+from statecast.model import Model
+from statecast.retry import RetryPolicy
+from statecast.rows import ReplyName
+from statecast.session_flow import SessionFlow
+from statecast.stream_flow import StreamFlow
+
+
+class AsyncClient:
+    """A connection to a server, for the event loop it is first used in. See `Client` for the arguments."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        retry_budget_s: float = 30.0,
+        attempt_timeout_s: float = 10.0,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._target = target
+        self._policy = RetryPolicy(retry_budget_s, attempt_timeout_s)
+        self._max_message_bytes = max_message_bytes
+        self._credentials = credentials
+        # Made at the first use: gRPC binds a channel to the loop that runs then.
+        self._channel: grpc.aio.Channel | None = None
+        self._stubs: Stubs | None = None
+
+    async def models(self) -> tuple[Model, ...]:
+        """Every model that is served, by name."""
+        return await run(flow.list_models(self._policy), self._perform)
+
+    async def model(self, name: str) -> Model:
+        """One model.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        return await run(flow.get_model(name, self._policy), self._perform)
+
+    def session(self, model: str | Model, session_id: str) -> "AsyncSession":
+        """One series' session. Nothing is sent yet: its first rows open it."""
+        core = SessionFlow(model, session_id, self._policy, self._max_message_bytes)
+        return AsyncSession(core, self._perform)
+
+    def stream(self, model: str | Model, *, max_frames_in_flight: int = 8) -> AsyncStream:
+        """A stream that carries many sessions of one model."""
+        core = StreamFlow(model, self._policy, max_frames_in_flight, self._max_message_bytes)
+        return AsyncStream(core, self._perform, lambda: self._method("StreamForecasts"))
+
+    async def close(self) -> None:
+        """Close the connection; sessions stay with the server."""
+        if self._channel is not None:
+            await self._channel.close(None)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _method(self, name: str) -> Any:
+        if self._stubs is None:
+            settings = options(self._max_message_bytes)
+            if self._credentials is None:
+                self._channel = grpc.aio.insecure_channel(self._target, settings)
+            else:
+                self._channel = grpc.aio.secure_channel(self._target, self._credentials, settings)
+            self._stubs = Stubs(self._channel)
+        return self._stubs.method(name)
+
+    async def _perform(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            return await asyncio.sleep(step.seconds)
+        if isinstance(step, Call):
+            return await _call(self._method(step.method), step.request, step.timeout_s)
+        if isinstance(step, CallMany):
+            method = self._method(step.method)
+            return await asyncio.gather(
+                *(_call_or_error(method, request, step.timeout_s) for request in step.requests)
+            )
+        raise TypeError(f"not a step of a client: {step}")
+
+
+class AsyncSession:
+    """`Session`, awaited. A call that is cancelled leaves its rows in doubt, like one without an answer."""
+
+    def __init__(self, core: SessionFlow, perform: Callable[[Step], Awaitable[Any]]) -> None:
+        self._core, self._perform = core, perform
+        self._lock = asyncio.Lock()
+
+    @property
+    def session_id(self) -> str:
+        """The series, in the caller's words."""
+        return self._core.session_id
+
+    @property
+    def position(self) -> int | None:
+        """Rows the session has consumed, as last known; None before the first use."""
+        return self._core.position
+
+    async def forecast(
+        self, rows: Any, times: Any = None, reply: ReplyName = "last", horizon: int | None = None
+    ) -> ForecastResult:
+        """Apply rows and return forecasts; as `Session.forecast`."""
+        return await self._run(self._core.forecast(rows, times, reply, horizon))
+
+    async def observe(self, rows: Any, times: Any = None) -> ForecastResult:
+        """Apply rows without a forecast, which costs the recurrent step alone; otherwise as `forecast`."""
+        return await self.forecast(rows, times, reply="none")
+
+    async def refresh(self) -> int:
+        """Take the server's position for ours, after a PositionConflict; rows in doubt are forgotten."""
+        return await self._run(self._core.refresh())
+
+    async def delete(self) -> None:
+        """End the session: the server forgets its state."""
+        await self._run(self._core.delete())
+
+    async def _run(self, steps: Flow[T]) -> T:
+        async with self._lock:
+            return await run(steps, self._perform)
+
+
+async def _call(method: Any, request: Any, timeout_s: float) -> Any:
+    try:
+        return await remote(method(request, timeout=timeout_s))
+    except grpc.aio.AioRpcError as error:
+        raise status.from_rpc_error(error) from error
+
+
+async def _call_or_error(method: Any, request: Any, timeout_s: float) -> Any:
+    try:
+        return await _call(method, request, timeout_s)
+    except StatecastError as error:
+        return error

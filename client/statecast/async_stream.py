@@ -1,0 +1,224 @@
+"""The stream that awaits: `Stream`, for asyncio."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import numpy.typing as npt
+
+from statecast import status
+from statecast.errors import StatecastError, Unacknowledged, Unavailable
+from statecast.flow import Connect, Flow, Receive, Send, Step, T
+from statecast.forecast import ForecastResult
+from statecast.frames import FrameResult, Handles
+from statecast.rows import ReplyName
+from statecast.stream_flow import InFlight, StreamFlow
+
+# How long a stream that was answered to the end may take to end.
+_END_TIMEOUT_S = 1.0
+
+
+async def run(steps: Flow[T], perform: Callable[[Step], Awaitable[Any]]) -> T:
+    """Drive a flow to its end, awaiting each step."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                outcome = await perform(step)
+            except StatecastError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(outcome)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        # After a cancellation the flow still has to see that it ends here.
+        steps.close()
+
+
+async def remote(answer: Awaitable[T]) -> T:
+    """Await a call, telling our cancellation from the other side's.
+
+    Raises:
+        Unacknowledged: the other side ended the call as cancelled, which grpc.aio raises as CancelledError.
+    """
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise status.cancelled() from None
+
+
+class AsyncPendingFrame:
+    """A frame on its way; the stream keeps it until it is answered. Await it, or `result()`."""
+
+    def __init__(self, frame: InFlight, stream: "AsyncStream") -> None:
+        self._frame, self._stream = frame, stream
+
+    @property
+    def done(self) -> bool:
+        """Whether its answer has been taken; answers are taken while something waits for one."""
+        return self._frame.outcome is not None
+
+    async def result(self) -> FrameResult:
+        """Wait for the answer; as `PendingFrame.result`. Cancelling the wait loses nothing."""
+        return await self._stream._result(self._frame)
+
+    def __await__(self) -> Generator[Any, None, FrameResult]:
+        return self.result().__await__()
+
+
+class AsyncStream:
+    """`Stream`, awaited; tasks may share it. Cancelling a wait loses nothing."""
+
+    def __init__(
+        self, core: StreamFlow, perform: Callable[[Step], Awaitable[Any]], method: Callable[[], Any]
+    ) -> None:
+        self._core, self._client_perform, self._method = core, perform, method
+        self._connection: _Connection | None = None
+        self._lock = asyncio.Lock()
+
+    async def forecast(
+        self,
+        entries: Mapping[str, Any],
+        times: Mapping[str, Any] | None = None,
+        reply: ReplyName = "last",
+        horizon: int | None = None,
+    ) -> dict[str, ForecastResult | StatecastError]:
+        """Apply rows of several sessions in one frame; as `Stream.forecast`."""
+        return await self._run(self._core.forecast(entries, times, reply, horizon))
+
+    async def submit(
+        self,
+        sessions: Sequence[str] | Handles,
+        values: Any,
+        times: Any = None,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        reply: ReplyName = "last",
+        horizon: int | None = None,
+    ) -> AsyncPendingFrame:
+        """Send a frame in columns without waiting for its answer; as `Stream.submit`."""
+        frame = await self._run(self._core.submit(sessions, values, times, lengths, reply, horizon))
+        return AsyncPendingFrame(frame, self)
+
+    async def send(
+        self,
+        sessions: Sequence[str] | Handles,
+        values: Any,
+        times: Any = None,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        reply: ReplyName = "last",
+        horizon: int | None = None,
+    ) -> FrameResult:
+        """`submit`, and wait for the answer."""
+        return await (
+            await self.submit(sessions, values, times, lengths=lengths, reply=reply, horizon=horizon)
+        )
+
+    async def open(self, session_ids: Sequence[str], positions: npt.ArrayLike | None = None) -> Handles:
+        """Handles (N,) uint32 for sessions, to `submit` by; as `Stream.open`."""
+        return await self._run(self._core.open(session_ids, positions))
+
+    def position(self, session_id: str) -> int | None:
+        """Rows of a session after everything taken so far; None where this stream has not seen it."""
+        return self._core.position(session_id)
+
+    async def refresh(self, session_ids: Sequence[str]) -> list[int]:
+        """Wait for all frames, then take the server's positions for ours, after a PositionConflict."""
+        return await self._run(self._core.refresh(session_ids))
+
+    async def drain(self) -> None:
+        """Wait until every frame is answered."""
+        await self._run(self._core.drain())
+
+    async def close(self) -> None:
+        """End the stream without waiting for answers; sessions stay with the server."""
+        async with self._lock:
+            self._core.disconnected()
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close(gently=self._core.num_in_flight == 0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                await self.drain()
+        finally:
+            await self.close()
+
+    async def _result(self, frame: InFlight) -> FrameResult:
+        if frame.outcome is None:
+            await self._run(self._core.wait_for(frame))
+        return frame.result()
+
+    async def _run(self, steps: Flow[T]) -> T:
+        async with self._lock:
+            return await run(steps, self._perform)
+
+    async def _perform(self, step: Step) -> Any:
+        if isinstance(step, Connect):
+            if self._connection is not None:
+                self._connection.cancel()
+            self._connection = _Connection(self._method())
+            return None
+        if isinstance(step, Send | Receive):
+            assert self._connection is not None
+            if isinstance(step, Send):
+                return self._connection.send(step.request)
+            return await self._connection.receive(step.timeout_s)
+        return await self._client_perform(step)
+
+
+class _Connection:
+    """One call of StreamForecasts."""
+
+    def __init__(self, method: Any) -> None:
+        self._requests: asyncio.Queue[Any] = asyncio.Queue()
+        # Requests are pulled by gRPC's own task: a sender that waited for flow control itself could not take
+        # the replies whose reading makes the server go on.
+        self._call = method(self._outgoing())
+
+    def send(self, request: Any) -> None:
+        self._requests.put_nowait(request)
+
+    async def receive(self, timeout_s: float) -> Any:
+        try:
+            async with asyncio.timeout(timeout_s):
+                reply = await remote(self._call.read())
+        except TimeoutError:
+            raise Unacknowledged(f"no reply within {timeout_s:g} s", code="DEADLINE_EXCEEDED") from None
+        except grpc.aio.AioRpcError as error:
+            raise status.from_rpc_error(error) from error
+        if reply is grpc.aio.EOF:  # type: ignore[attr-defined]
+            raise Unavailable("the server ended the stream")
+        return reply
+
+    async def close(self, gently: bool) -> None:
+        self._requests.put_nowait(None)
+        try:
+            if gently:
+                await self.receive(_END_TIMEOUT_S)
+        except StatecastError:
+            pass  # the end of the stream, or the end of our patience
+        finally:
+            self._call.cancel()
+
+    def cancel(self) -> None:
+        self._requests.put_nowait(None)
+        self._call.cancel()
+
+    async def _outgoing(self) -> AsyncIterator[Any]:
+        while (request := await self._requests.get()) is not None:
+            yield request

@@ -1,0 +1,39 @@
+"""How a channel is set up, and which stub makes which call."""
+
+from typing import Any
+
+import grpc
+
+from statecast.v1 import forecast_pb2_grpc, model_pb2_grpc, session_pb2_grpc
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+
+def options(max_message_bytes: int) -> list[tuple[str, Any]]:
+    """Channel options, the same for both clients."""
+    return [
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        # gRPC waits a second, then ever longer, before it dials again; within our budget that is too long.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        # Each client has its own connection: one client's backoff is not another's.
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+
+
+class Stubs:
+    """Calls by name on a channel of `grpc` or `grpc.aio`."""
+
+    def __init__(self, channel: grpc.Channel | Any) -> None:
+        self._forecast: Any = forecast_pb2_grpc.ForecastServiceStub(channel)
+        self._model: Any = model_pb2_grpc.ModelServiceStub(channel)
+        self._session: Any = session_pb2_grpc.SessionServiceStub(channel)
+
+    def method(self, name: str) -> Any:
+        """The callable for an RPC's name."""
+        for stub in (self._forecast, self._model, self._session):
+            if hasattr(stub, name):
+                return getattr(stub, name)
+        raise LookupError(f"no call named {name!r}")

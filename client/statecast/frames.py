@@ -1,0 +1,247 @@
+"""Frames: rows of many sessions in columns, and what came back for them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from statecast.columns import (
+    COUNT,
+    FORECAST,
+    HANDLE,
+    LENGTH,
+    POSITION,
+    TIME_US,
+    VALUE,
+    ColumnError,
+    pack,
+    unpack,
+)
+from statecast.errors import InternalError, StatecastError
+from statecast.forecast import Forecast, ForecastResult, Quantiles
+from statecast.status import from_entry_error
+from statecast.v1 import forecast_pb2
+
+Handles = npt.NDArray[np.uint32]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The rows of a frame, as they are sent: N entries, R rows.
+
+    Attributes:
+        handles: (N,) uint32.
+        lengths: (N,) int64, rows of each entry, R in all.
+        times_us: R int64 as bytes, empty for none.
+        values: R by F float64 as bytes.
+    """
+
+    handles: Handles
+    lengths: Integers
+    times_us: bytes
+    values: bytes
+    reply: forecast_pb2.Reply
+    horizon: int
+
+    @classmethod
+    def of(
+        cls,
+        handles: npt.ArrayLike,
+        lengths: Integers | None,
+        values: npt.NDArray[np.float64],
+        times_us: Integers | None,
+        reply: forecast_pb2.Reply,
+        horizon: int,
+    ) -> "Columns":
+        """From arrays; `values` is (R, F), no `lengths` means a row each.
+
+        Raises:
+            ValueError: the columns disagree.
+        """
+        numbers = np.asarray(handles, HANDLE)
+        num_rows = np.ones(len(numbers), np.int64) if lengths is None else np.asarray(lengths, np.int64)
+        if not len(numbers):
+            raise ValueError("entries: expected at least one, found none")
+        if num_rows.shape != numbers.shape:
+            raise ValueError(f"lengths: expected {len(numbers)}, one an entry, found shape {num_rows.shape}")
+        if num_rows.min() < 1:
+            raise ValueError(f"lengths: expected at least 1, found {num_rows.min()} at {num_rows.argmin()}")
+        if num_rows.sum() != len(values):
+            raise ValueError(f"values: expected {num_rows.sum()} rows, found {len(values)}")
+        times = b"" if times_us is None else pack(times_us, TIME_US)
+        return cls(numbers, num_rows, times, pack(values, VALUE), reply, horizon)
+
+    @property
+    def num_bytes(self) -> int:
+        """At most so many bytes on the wire."""
+        return len(self.values) + len(self.times_us) + 16 * len(self.handles) + 64
+
+    def message(self, frame_id: int, positions: Integers) -> forecast_pb2.Frame:
+        """The frame, its entries' first rows at `positions` (N,)."""
+        one_each = bool((self.lengths == 1).all())
+        return forecast_pb2.Frame(
+            id=frame_id,
+            handles=pack(self.handles, HANDLE),
+            lengths=b"" if one_each else pack(self.lengths, LENGTH),
+            positions=pack(positions, POSITION),
+            times_us=self.times_us,
+            values=self.values,
+            reply=self.reply,
+            horizon=self.horizon,
+        )
+
+
+def first_positions(handles: Handles, lengths: Integers, next_positions: Integers) -> Integers:
+    """(N,) the position of each entry's first row.
+
+    Args:
+        next_positions: by handle, the position of the session's next row; not changed.
+    """
+    order = np.argsort(handles, kind="stable")
+    grouped, rows = handles[order], lengths[order]
+    before = np.cumsum(rows) - rows
+    # Rows of the same session's earlier entries: all rows before, less those before the session's first
+    # entry.
+    starts = np.concatenate([[True], grouped[1:] != grouped[:-1]])
+    first = np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))
+    positions = np.empty(len(order), np.int64)
+    positions[order] = next_positions[grouped] + before - before[first]
+    return positions
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """What a frame did, N entries in its order.
+
+    Attributes:
+        positions: (N,) int64, rows each session has consumed now; -1 where not known.
+        num_skipped, num_late, num_missing_steps: (N,) int64, as in ForecastResult.
+        num_forecasts: (N,) int64, forecasts of each entry.
+        offsets: (N,) int64, where each entry's forecasts begin in `forecasts`.
+        forecasts: (M, K, Q) float32, read-only.
+        forecast_positions: (M,) int64, rows the session had consumed when each was made.
+        quantile_levels: Q levels, ascending.
+        errors: by entry, why it was refused; the others were applied.
+    """
+
+    positions: Integers
+    num_skipped: Integers
+    num_late: Integers
+    num_missing_steps: Integers
+    num_forecasts: Integers
+    offsets: Integers
+    forecasts: Quantiles
+    forecast_positions: Integers
+    quantile_levels: tuple[float, ...]
+    errors: Mapping[int, StatecastError]
+    model_version: int
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __iter__(self) -> Iterator[ForecastResult | StatecastError]:
+        return (self.entry(index) for index in range(len(self)))
+
+    def entry(self, index: int) -> ForecastResult | StatecastError:
+        """One entry's result, or why it was refused."""
+        index = range(len(self))[index]
+        if index in self.errors:
+            return self.errors[index]
+        start = int(self.offsets[index])
+        made = range(start, start + int(self.num_forecasts[index]))
+        return ForecastResult(
+            position=int(self.positions[index]),
+            num_skipped=int(self.num_skipped[index]),
+            num_late=int(self.num_late[index]),
+            num_missing_steps=int(self.num_missing_steps[index]),
+            forecasts=tuple(
+                Forecast(int(self.forecast_positions[i]), self.forecasts[i], self.quantile_levels)
+                for i in made
+            ),
+            model_version=self.model_version,
+        )
+
+    def or_earlier(self, earlier: "FrameResult | None") -> "FrameResult":
+        """This result, but `earlier`'s for entries that were applied then: theirs is the better answer."""
+        if earlier is None:
+            return self
+        kept = np.ones(len(self), bool)
+        kept[list(earlier.errors)] = False
+        columns = ("positions", "num_skipped", "num_late", "num_missing_steps", "num_forecasts")
+        chosen = {name: np.where(kept, getattr(earlier, name), getattr(self, name)) for name in columns}
+        return replace(
+            self,
+            **chosen,
+            offsets=np.where(kept, earlier.offsets, self.offsets + len(earlier.forecasts)),
+            forecasts=_joined(earlier.forecasts, self.forecasts),
+            forecast_positions=np.concatenate([earlier.forecast_positions, self.forecast_positions]),
+            errors={index: error for index, error in self.errors.items() if not kept[index]},
+        )
+
+
+def _joined(first: Quantiles, second: Quantiles) -> Quantiles:
+    # A reply without forecasts need not say what shape they would have had.
+    if not len(first) or not len(second):
+        return second if len(second) else first
+    return np.concatenate([first, second])
+
+
+def decode(
+    response: forecast_pb2.StreamForecastsResponse, num_entries: int, quantile_levels: tuple[float, ...]
+) -> FrameResult:
+    """The result of a frame of `num_entries` that was not refused as a whole.
+
+    Raises:
+        InternalError: the columns disagree with each other or with the frame.
+    """
+    try:
+        return _decode(response, num_entries, quantile_levels)
+    except (ColumnError, ValueError) as error:
+        raise InternalError(
+            f"the server's reply to frame {response.frame_id} makes no sense: {error}"
+        ) from None
+
+
+def _decode(
+    response: forecast_pb2.StreamForecastsResponse, num_entries: int, quantile_levels: tuple[float, ...]
+) -> FrameResult:
+    errors = {error.entry: from_entry_error(error) for error in response.entry_errors}
+    if errors and max(errors) >= num_entries:
+        raise ValueError(f"entry_errors: expected entries below {num_entries}, found {max(errors)}")
+    one_each = np.ones(num_entries, np.int64)
+    one_each[list(errors)] = 0
+    counts = _column(response.num_forecasts, COUNT, "num_forecasts", one_each)
+    values = unpack(response.forecasts, FORECAST, "forecasts")
+    shape = (int(counts.sum()), response.horizon, response.num_quantile_levels)
+    if shape[0] and shape[2] != len(quantile_levels):
+        raise ValueError(f"num_quantile_levels: expected {len(quantile_levels)}, found {shape[2]}")
+    zeros = np.zeros(num_entries, np.int64)
+    positions = _column(response.positions, POSITION, "positions", None, num_entries)
+    made_at = np.repeat(positions, counts)
+    return FrameResult(
+        positions=positions,
+        num_skipped=_column(response.num_skipped, COUNT, "num_skipped", zeros),
+        num_late=_column(response.num_late, COUNT, "num_late", zeros),
+        num_missing_steps=_column(response.num_missing_steps, COUNT, "num_missing_steps", zeros),
+        num_forecasts=counts,
+        offsets=np.cumsum(counts) - counts,
+        forecasts=values.reshape(shape) if shape[0] else np.zeros((0, *shape[1:]), np.float32),
+        forecast_positions=_column(response.forecast_positions, POSITION, "forecast_positions", made_at),
+        quantile_levels=quantile_levels,
+        errors=errors,
+        model_version=response.model_version,
+    )
+
+
+def _column(
+    content: bytes, dtype: np.dtype, field: str, default: Integers | None, num_entries: int | None = None
+) -> Integers:
+    if default is not None and not content:
+        return default
+    found = unpack(content, dtype, field).astype(np.int64)
+    expected = len(default) if default is not None else num_entries
+    if len(found) != expected:
+        raise ValueError(f"{field}: expected {expected}, found {len(found)}")
+    return found

@@ -1,0 +1,132 @@
+"""From what callers hold to what is sent: rows, times and the reply that is wanted."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from statecast.model import Model
+from statecast.v1 import forecast_pb2
+
+ReplyName = Literal["last", "each", "none"]
+REPLIES: dict[str, forecast_pb2.Reply] = {
+    "last": forecast_pb2.REPLY_LAST,
+    "each": forecast_pb2.REPLY_EACH,
+    "none": forecast_pb2.REPLY_NONE,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Rows of one session: `values` (T, F) float64, `times_us` (T,) int64 or None."""
+
+    values: npt.NDArray[np.float64]
+    times_us: npt.NDArray[np.int64] | None
+
+    def same_as(self, other: "Chunk") -> bool:
+        """Whether both hold the same rows, bit for bit; NaN equals NaN."""
+        mine, theirs = self.times_us, other.times_us
+        if mine is None or theirs is None:
+            if mine is not theirs:
+                return False
+        elif not np.array_equal(mine, theirs):
+            return False
+        return bool(np.array_equal(self.values, other.values, equal_nan=True))
+
+
+def as_chunk(rows: Any, times: Any, model: Model, name: str = "rows") -> Chunk:
+    """Rows as `as_values` reads them, times as `as_times_us` does."""
+    values = as_values(rows, model, name)
+    return Chunk(values, as_times_us(times, len(values), name))
+
+
+def as_values(rows: Any, model: Model, name: str = "rows") -> npt.NDArray[np.float64]:
+    """Rows as a (T, F) array of their own: what the caller does to `rows` later changes nothing.
+
+    Args:
+        rows: (T, F); or, where the model has one feature, a number (one row) or (T,) numbers (T rows); or,
+            where it has several, (F,) numbers (one row). None and NaN are missing values.
+
+    Raises:
+        ValueError: any other shape, no row, or something that is not a number.
+    """
+    features = [feature.name for feature in model.features]
+    width = len(features)
+    wanted = "a number, (T,) or (T, 1)" if width == 1 else f"({width},) for one row, or (T, {width})"
+    try:
+        found = np.asarray(rows)
+        if found.dtype.kind not in "biufO":  # numpy would read numbers out of text
+            raise TypeError(f"found {found.dtype}")
+        values = np.array(found, np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected numbers of shape {wanted}: {error}") from None
+    shape = values.shape
+    if width == 1 and values.ndim <= 1:
+        values = values.reshape(-1, 1)
+    elif values.ndim == 1 and len(values) == width:
+        values = values.reshape(1, width)
+    if values.ndim != 2 or values.shape[1] != width:
+        raise ValueError(
+            f"{name}: expected {wanted}, for the features {', '.join(features)}; found shape {shape}"
+        )
+    if not len(values):
+        raise ValueError(f"{name}: expected at least one row, found none")
+    return values
+
+
+def as_times_us(times: Any, num_rows: int, name: str = "rows") -> npt.NDArray[np.int64] | None:
+    """Times as (T,) int64 microseconds since 1970-01-01 UTC.
+
+    Args:
+        times: datetime64 or datetimes, one a row (one alone for one row), or None. Those that name no zone
+            are UTC.
+
+    Raises:
+        ValueError: not times, not one a row, or a missing one (NaT).
+    """
+    if times is None:
+        return None
+    found = np.atleast_1d(np.asarray(times))
+    if found.dtype == object:
+        found = np.array([_utc(time) for time in found.ravel()], "datetime64[us]").reshape(found.shape)
+    if found.dtype.kind != "M":
+        raise ValueError(f"times: expected datetime64 or datetimes, found {found.dtype}")
+    if found.shape != (num_rows,):
+        raise ValueError(f"times: expected {num_rows}, one for each of {name}, found shape {found.shape}")
+    if np.isnat(found).any():
+        raise ValueError(f"times: expected a time, found NaT at row {int(np.isnat(found).argmax())}")
+    return found.astype("datetime64[us]").astype(np.int64)
+
+
+def as_reply(reply: str) -> forecast_pb2.Reply:
+    """The wire's word for a reply.
+
+    Raises:
+        ValueError: no such reply.
+    """
+    if reply not in REPLIES:
+        raise ValueError(f"reply: expected one of {', '.join(REPLIES)}, found {reply!r}")
+    return REPLIES[reply]
+
+
+def as_horizon(horizon: int | None, model: Model) -> int:
+    """The wire's horizon: 0 for the model's whole.
+
+    Raises:
+        ValueError: outside 1 to the model's horizon.
+    """
+    if horizon is None:
+        return 0
+    if not 1 <= horizon <= model.horizon:
+        raise ValueError(f"horizon: expected 1 to {model.horizon}, the model's, found {horizon}")
+    return horizon
+
+
+def _utc(time: Any) -> Any:
+    if isinstance(time, datetime):
+        return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+    if isinstance(time, np.datetime64):
+        return time
+    raise ValueError(f"times: expected datetime64 or datetimes, found {time!r}")

@@ -1,0 +1,169 @@
+"""The client that blocks."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+import grpc
+
+from statecast import flow, status
+from statecast.channel import MAX_MESSAGE_BYTES, Stubs, options
+from statecast.flow import Call, CallMany, Flow, Pause, Step, T
+from statecast.forecast import ForecastResult
+from statecast.model import Model
+from statecast.retry import RetryPolicy
+from statecast.rows import ReplyName
+from statecast.session_flow import SessionFlow
+from statecast.stream_flow import StreamFlow
+from statecast.sync_stream import Stream, run
+
+
+class Client:
+    """A connection to a server; safe to share between threads.
+
+    Args:
+        target: such as `localhost:50051`.
+        retry_budget_s: how long a call goes on trying when the server is away or overloaded.
+        attempt_timeout_s: how long one attempt may take before it is tried again.
+        max_message_bytes: the largest message to send or take.
+        credentials: for TLS; without them the connection is in clear text.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        retry_budget_s: float = 30.0,
+        attempt_timeout_s: float = 10.0,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._policy = RetryPolicy(retry_budget_s, attempt_timeout_s)
+        self._max_message_bytes = max_message_bytes
+        settings = options(max_message_bytes)
+        if credentials is None:
+            self._channel = grpc.insecure_channel(target, settings)
+        else:
+            self._channel = grpc.secure_channel(target, credentials, settings)
+        self._stubs = Stubs(self._channel)
+
+    def models(self) -> tuple[Model, ...]:
+        """Every model that is served, by name."""
+        return run(flow.list_models(self._policy), self._perform)
+
+    def model(self, name: str) -> Model:
+        """One model.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        return run(flow.get_model(name, self._policy), self._perform)
+
+    def session(self, model: str | Model, session_id: str) -> "Session":
+        """One series' session. Nothing is sent yet: its first rows open it."""
+        core = SessionFlow(model, session_id, self._policy, self._max_message_bytes)
+        return Session(core, self._perform)
+
+    def stream(self, model: str | Model, *, max_frames_in_flight: int = 8) -> Stream:
+        """A stream that carries many sessions of one model."""
+        core = StreamFlow(model, self._policy, max_frames_in_flight, self._max_message_bytes)
+        return Stream(core, self._perform, self._stubs.method("StreamForecasts"))
+
+    def close(self) -> None:
+        """Close the connection; sessions stay with the server."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _perform(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        if isinstance(step, Call):
+            return _call(self._stubs.method(step.method), step.request, step.timeout_s)
+        if isinstance(step, CallMany):
+            method = self._stubs.method(step.method)
+            calls = [method.future(request, timeout=step.timeout_s) for request in step.requests]
+            return [_answer(call) for call in calls]
+        raise TypeError(f"not a step of a client: {step}")
+
+
+class Session:
+    """One series: rows in, forecasts out, each row applied exactly once. Safe to share between threads.
+
+    The session asks for its position at its first use, sends it with every request, and sends a request
+    again by itself when the server is away, the connection breaks, the deadline passes or the server is
+    overloaded. Where the budget runs out, the rows of the failed call stay in doubt: call again with the
+    same rows, or go on with the next ones, and those in doubt are sent first. Give a series one writer at a
+    time.
+    """
+
+    def __init__(self, core: SessionFlow, perform: Callable[[Step], Any]) -> None:
+        self._core, self._perform = core, perform
+        self._lock = threading.Lock()
+
+    @property
+    def session_id(self) -> str:
+        """The series, in the caller's words."""
+        return self._core.session_id
+
+    @property
+    def position(self) -> int | None:
+        """Rows the session has consumed, as last known; None before the first use."""
+        return self._core.position
+
+    def forecast(
+        self, rows: Any, times: Any = None, reply: ReplyName = "last", horizon: int | None = None
+    ) -> ForecastResult:
+        """Apply rows and return forecasts.
+
+        Args:
+            rows: (T, F) numbers; with one feature also a number or (T,); with several also (F,), one row.
+                NaN is missing.
+            times: one datetime64 or datetime a row, UTC where they name no zone; or None.
+            reply: the forecast after the `last` row, after `each`, or `none`.
+            horizon: steps ahead to return; None for the model's whole.
+
+        Raises:
+            ValueError: rows or times of the wrong kind or shape; nothing was sent.
+            StatecastError: what the server said. Unanswered (Unavailable, Unacknowledged) leaves the rows in
+                doubt, any other left the session as it was.
+        """
+        return self._run(self._core.forecast(rows, times, reply, horizon))
+
+    def observe(self, rows: Any, times: Any = None) -> ForecastResult:
+        """Apply rows without a forecast, which costs the recurrent step alone; otherwise as `forecast`."""
+        return self.forecast(rows, times, reply="none")
+
+    def refresh(self) -> int:
+        """Take the server's position for ours, after a PositionConflict; rows in doubt are forgotten."""
+        return self._run(self._core.refresh())
+
+    def delete(self) -> None:
+        """End the session: the server forgets its state."""
+        self._run(self._core.delete())
+
+    def _run(self, steps: Flow[T]) -> T:
+        with self._lock:
+            return run(steps, self._perform)
+
+
+def _call(method: Any, request: Any, timeout_s: float) -> Any:
+    try:
+        return method(request, timeout=timeout_s)
+    except grpc.RpcError as error:
+        raise status.from_rpc_error(error) from error
+
+
+def _answer(call: Any) -> Any:
+    """The response of a call that was started, or its error."""
+    try:
+        return call.result()
+    except grpc.RpcError as error:
+        return status.from_rpc_error(error)
+    except grpc.FutureCancelledError:
+        return status.cancelled()
