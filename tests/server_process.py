@@ -56,13 +56,13 @@ class ServerProcess:
                 return entry
         raise AssertionError(f"the server ended before {event!r}; it wrote: {''.join(rest)}{self.log}")
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Stop and return the exit status."""
-        self.signal(number)
+        self.send(number)
         return self.wait()
 
     def wait(self) -> int:
