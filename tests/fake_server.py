@@ -1,7 +1,8 @@
 """A small server that keeps the contract of the proto, and fails when it is told to.
 
-It has one model, `sum`, and remembers the rows of each session as lists, so a test can see whether each was applied
-once and in order. A forecast's step k at level q is the sum of all rows' first values, plus k, plus q.
+It has one model, `sum`, and remembers the rows of each session as lists, so a test can see whether each was
+applied once and in order. A forecast's step k at level q is the sum of all rows' first values, plus k, plus
+q.
 """
 
 import threading

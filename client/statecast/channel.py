@@ -6,7 +6,8 @@ import grpc
 
 from statecast.v1 import forecast_pb2_grpc, model_pb2_grpc, session_pb2_grpc
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+# As much as the server takes unless it is told otherwise.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
 def options(max_message_bytes: int) -> list[tuple[str, Any]]:

@@ -1,0 +1,170 @@
+"""`statecast stream`."""
+
+import contextlib
+import io
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cli.forecast_output import Output
+    from cli.observations import Observation
+    from statecast import Client, ForecastResult, Model, PendingFrame, Stream
+    from statecast.rows import ReplyName
+
+# Rows of a file that may be on their way at once; a pipe's go one by one, each answered before the next is
+# read.
+_FILE_DEPTH = 32
+
+
+class RowRefused(ValueError):
+    """A row that the server did not take."""
+
+    def __init__(self, line: int, reason: Exception) -> None:
+        self.line, self.reason = line, reason
+        super().__init__(f"line {line}: {reason}")
+
+
+class Reply(StrEnum):
+    """Which forecasts to print."""
+
+    EACH = "each"
+    LAST = "last"
+    NONE = "none"
+
+
+def stream(
+    data: Annotated[str, typer.Option(help="CSV file, or - for a pipe.")],
+    model: Annotated[str | None, typer.Option(help="Model name; needless where only one is served.")] = None,
+    server: Annotated[str, typer.Option(help="Host and port of the server.")] = "localhost:50051",
+    session: Annotated[
+        str | None, typer.Option(help="Session of rows without unique_id. [default: the file's name]")
+    ] = None,
+    reply: Annotated[
+        Reply, typer.Option(help="A forecast after each row, after the last one of a series, or none.")
+    ] = Reply.EACH,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, help="Steps ahead. [default: all the model has]")
+    ] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines, not a table.")] = False,
+    retry_budget_s: Annotated[
+        float, typer.Option(min=0, help="Seconds to go on trying when the server is away.")
+    ] = 30.0,
+) -> None:
+    """Send rows to a server and print the forecasts that come back."""
+    from statecast import Client, StatecastError
+
+    session = session or ("stdin" if data == "-" else Path(data).stem)
+    try:
+        with _lines(data) as lines, Client(server, retry_budget_s=retry_budget_s) as client:
+            depth = 1 if data == "-" else _FILE_DEPTH
+            _stream(client, lines, model, session, reply, horizon, json_lines, depth)
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, StatecastError) as error:
+        # A file's name belongs to what is wrong with its lines.
+        where = f"{data}, " if hasattr(error, "line") else ""
+        print(f"statecast stream: {where}{error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+@contextlib.contextmanager
+def _lines(data: str) -> Iterator[Iterable[str]]:
+    # The byte-order mark that spreadsheets write is not part of the first column's name.
+    if data == "-":
+        # Taken apart again at the end: the process's standard input is not ours to close.
+        text = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()
+    else:
+        with Path(data).open(encoding="utf-8-sig", newline="") as file:
+            yield file
+
+
+def _stream(
+    client: "Client",
+    lines: Iterable[str],
+    model_name: str | None,
+    session_id: str,
+    reply: Reply,
+    horizon: int | None,
+    json_lines: bool,
+    depth: int,
+) -> None:
+    from cli.forecast_output import JsonLines, Lines
+    from cli.observations import read
+
+    model = client.model(model_name) if model_name else _only_model(client)
+    observations = read(lines, [feature.name for feature in model.features], session_id)
+    output: Output = JsonLines() if json_lines else Lines(model)
+    num_late = 0
+    with client.stream(model, max_frames_in_flight=depth) as stream:
+        for observation, result in _results(stream, _with_replies(observations, reply), horizon, depth):
+            num_late += result.num_late
+            output.show(observation.session_id, observation.time, result)
+    if num_late:
+        message = f"{num_late} rows were at or before the last time of their session and changed nothing"
+        print(f"statecast stream: {message}", file=sys.stderr)
+
+
+def _results(
+    stream: "Stream", rows: "Iterable[tuple[Observation, ReplyName]]", horizon: int | None, depth: int
+) -> "Iterator[tuple[Observation, ForecastResult]]":
+    """Send rows, at most `depth` of them ahead of the result that is waited for.
+
+    Raises:
+        RowRefused: by the server; rows sent after it may have been applied.
+    """
+    waiting: deque[tuple[Observation, PendingFrame]] = deque()
+    for observation, wanted in rows:
+        times = None if observation.time is None else [observation.time]
+        values, sessions = [observation.values], [observation.session_id]
+        waiting.append((observation, stream.submit(sessions, values, times, reply=wanted, horizon=horizon)))
+        if len(waiting) >= depth:
+            yield _result(*waiting.popleft())
+    while waiting:
+        yield _result(*waiting.popleft())
+
+
+def _result(observation: "Observation", pending: "PendingFrame") -> "tuple[Observation, ForecastResult]":
+    from statecast import StatecastError
+
+    result = pending.result().entry(0)
+    if isinstance(result, StatecastError):
+        raise RowRefused(observation.line, result)
+    return observation, result
+
+
+def _only_model(client: "Client") -> "Model":
+    models = client.models()
+    if len(models) != 1:
+        names = ", ".join(model.name for model in models) or "none"
+        raise ValueError(f"--model: expected one of those served, which are {names}")
+    return models[0]
+
+
+def _with_replies(
+    observations: "Iterable[Observation]", reply: Reply
+) -> "Iterator[tuple[Observation, ReplyName]]":
+    """Each observation and what to ask for with it, in an order that keeps each series' own."""
+    if reply is not Reply.LAST:
+        # Each frame is one row: the last forecast of each is a forecast of every row.
+        wanted: ReplyName = "none" if reply is Reply.NONE else "last"
+        yield from ((observation, wanted) for observation in observations)
+        return
+    # A row turns out to be its series' last only at the end; until then each is held back by one.
+    held: dict[str, Observation] = {}
+    for observation in observations:
+        if observation.session_id in held:
+            yield held[observation.session_id], "none"
+        held[observation.session_id] = observation
+    yield from ((observation, "last") for observation in held.values())
