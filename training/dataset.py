@@ -1,0 +1,254 @@
+"""Series on their regular grid: what training and the backtest work on."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from models.frequency import Frequency
+from models.manifest import TrainingSummary
+from training.errors import DataError
+from training.settings import TrainSettings
+from training.table import Table, read_table
+
+# Rows before a series is forecast in training: the scale is the mean of the changes seen so far.
+WARM_UP = 4
+# A grid much longer than its rows is a wrong frequency or a mistyped year, not a series with gaps.
+_LONGEST_GRID = 20
+_GRID_ALLOWANCE = 1_000
+
+
+@dataclass(frozen=True)
+class SeriesData:
+    """One series on its grid; T steps, F features.
+
+    Attributes:
+        id: its name.
+        times: (T,) datetime64[us], UTC, one step of the frequency apart.
+        values: (T, F) float64, raw units, target first; NaN where missing, gaps in time included.
+        validation_start: index of the first step that training may not see.
+    """
+
+    id: str
+    times: npt.NDArray[np.datetime64]
+    values: npt.NDArray[np.float64]
+    validation_start: int
+
+    @property
+    def target(self) -> npt.NDArray[np.float64]:
+        """(T,) the target."""
+        return self.values[:, 0]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Every series of a file, in the file's order, and the features' names."""
+
+    features: tuple[str, ...]
+    series: tuple[SeriesData, ...]
+
+
+def read_dataset(settings: TrainSettings) -> Dataset:
+    """Read `settings.data` and set each series on the grid of `settings.freq`.
+
+    Raises:
+        DataError: names the row, the column or the series, what was expected and what was found.
+    """
+    table = read_table(
+        settings.data, id_column=settings.id_column, time_column=settings.time_column, target=settings.target
+    )
+    for name in settings.required:
+        if name not in table.features:
+            raise DataError(
+                table.path, expected=f"a column {name!r}, as it is required", found=", ".join(table.features)
+            )
+    required = [table.features.index(name) for name in settings.required]
+    frequency = Frequency.parse(settings.freq)
+    series = [
+        _one(table, name, members, frequency, required, settings) for name, members in _by_series(table.ids)
+    ]
+    return Dataset(table.features, tuple(series))
+
+
+def validation_start(num_steps: int, horizon: int, fraction: float) -> int:
+    """First validation step: the last `fraction` of the series, and at least one whole horizon."""
+    return num_steps - max(horizon, round(num_steps * fraction))
+
+
+def fewest_steps(horizon: int, fraction: float) -> int:
+    """Steps a series needs: the warm-up and a horizon to train on, and its validation part."""
+    trained = WARM_UP + horizon
+    return max(trained + horizon, math.ceil(trained / (1 - fraction)))
+
+
+def summary(series: Sequence[SeriesData]) -> TrainingSummary:
+    """What the manifest tells of the data."""
+    return TrainingSummary(
+        num_series=len(series),
+        num_rows=sum(len(one.times) for one in series),
+        num_missing=sum(int(np.isnan(one.target).sum()) for one in series),
+        first_time=_utc(min(one.times[0] for one in series)),
+        last_time=_utc(max(one.times[-1] for one in series)),
+    )
+
+
+def _utc(time: np.datetime64) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(time.astype(np.int64)))
+
+
+def _by_series(ids: npt.NDArray[np.object_]) -> Iterable[tuple[str, npt.NDArray[np.intp]]]:
+    names, first, member = np.unique(ids.astype(str), return_index=True, return_inverse=True)
+    order = np.argsort(member, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(member))[:-1])
+    for group in np.argsort(first):
+        yield str(names[group]), groups[group]
+
+
+def _one(
+    table: Table,
+    name: str,
+    members: npt.NDArray[np.intp],
+    frequency: Frequency,
+    required: list[int],
+    settings: TrainSettings,
+) -> SeriesData:
+    rows, times, values = table.rows[members], table.times[members], table.values[members]
+    _check_order(table, name, rows, times, settings.time_column)
+    steps = _steps_on_grid(table, name, rows, times, frequency, settings)
+    _check_required(table, name, rows, values, steps, required)
+    index = np.concatenate([[0], np.cumsum(steps)])
+    grid = np.full((index[-1] + 1, values.shape[1]), np.nan)
+    grid[index] = values
+    _check_length(table, name, grid, settings)
+    return SeriesData(
+        id=name,
+        times=_grid_times(times, steps, frequency),
+        values=grid,
+        validation_start=validation_start(len(grid), settings.horizon, settings.validation_fraction),
+    )
+
+
+def _check_order(
+    table: Table,
+    name: str,
+    rows: npt.NDArray[np.int64],
+    times: npt.NDArray[np.datetime64],
+    time_column: str,
+) -> None:
+    wrong = np.flatnonzero(times[1:] <= times[:-1])
+    if wrong.size:
+        at = int(wrong[0])
+        same = "the same again" if times[at + 1] == times[at] else f"{times[at + 1]}"
+        raise DataError(
+            table.path,
+            row=int(rows[at + 1]),
+            series=name,
+            column=time_column,
+            expected=f"a time after {times[at]} (row {rows[at]})",
+            found=same,
+        )
+
+
+def _steps_on_grid(
+    table: Table,
+    name: str,
+    rows: npt.NDArray[np.int64],
+    times: npt.NDArray[np.datetime64],
+    frequency: Frequency,
+    settings: TrainSettings,
+) -> npt.NDArray[np.int64]:
+    """Steps from each row to the next, (N - 1,); every row must lie on the grid of the row before it."""
+    us = times.astype(np.int64)
+    steps = frequency.steps_between(us[:-1], us[1:])
+    for at, step in enumerate(steps):
+        due = frequency.step_forward(int(us[at]), int(step))
+        if due != us[at + 1]:
+            raise DataError(
+                table.path,
+                row=int(rows[at + 1]),
+                series=name,
+                column=settings.time_column,
+                expected=f"a time on the grid of {settings.freq!r} from {times[at]}, "
+                f"such as {np.datetime64(due, 'us')}",
+                found=str(times[at + 1]),
+            )
+    if steps.sum() > _LONGEST_GRID * len(times) + _GRID_ALLOWANCE:
+        widest = int(steps.argmax())
+        raise DataError(
+            table.path,
+            row=int(rows[widest + 1]),
+            series=name,
+            column=settings.time_column,
+            expected=f"rows mostly one step of {settings.freq!r} apart",
+            found=f"{len(times)} rows on {steps.sum() + 1} steps, {steps[widest]} of them before this row",
+        )
+    return steps
+
+
+def _check_required(
+    table: Table,
+    name: str,
+    rows: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    steps: npt.NDArray[np.int64],
+    required: list[int],
+) -> None:
+    for feature in required:
+        column = table.features[feature]
+        missing = np.flatnonzero(np.isnan(values[:, feature]))
+        if missing.size:
+            row = int(rows[missing[0]])
+            raise DataError(
+                table.path,
+                row=row,
+                series=name,
+                column=column,
+                expected="a number, as the feature is required",
+                found="none",
+            )
+        gaps = np.flatnonzero(steps > 1)
+        if gaps.size:
+            raise DataError(
+                table.path,
+                row=int(rows[gaps[0] + 1]),
+                series=name,
+                column=column,
+                expected="a row each step, as the feature is required",
+                found=f"{steps[gaps[0]] - 1} steps missing before this row",
+            )
+
+
+def _check_length(table: Table, name: str, grid: npt.NDArray[np.float64], settings: TrainSettings) -> None:
+    horizon, fraction = settings.horizon, settings.validation_fraction
+    needed = fewest_steps(horizon, fraction)
+    if len(grid) < needed:
+        raise DataError(
+            table.path,
+            series=name,
+            expected=f"at least {needed} rows to train (horizon {horizon}, validation_fraction {fraction})",
+            found=str(len(grid)),
+        )
+    observed = int((~np.isnan(grid[: validation_start(len(grid), horizon, fraction), 0])).sum())
+    if observed < WARM_UP:
+        raise DataError(
+            table.path,
+            series=name,
+            column=settings.target,
+            expected=f"at least {WARM_UP} observed values before the validation part",
+            found=str(observed),
+        )
+
+
+def _grid_times(
+    times: npt.NDArray[np.datetime64], steps: npt.NDArray[np.int64], frequency: Frequency
+) -> npt.NDArray[np.datetime64]:
+    """The rows' times and those of the gaps between them."""
+    us = times.astype(np.int64)
+    grid = [int(us[0])]
+    for at, num in enumerate(steps):
+        grid += [frequency.step_forward(int(us[at]), step) for step in range(1, int(num))]
+        grid.append(int(us[at + 1]))
+    return np.array(grid, dtype="datetime64[us]")

@@ -1,0 +1,148 @@
+"""Fit a forecaster with Lightning; the best weights come back."""
+
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from models.forecaster import Architecture, Forecaster
+from training.dataset import Dataset
+from training.module import ForecasterModule
+from training.progress import EpochProgress
+from training.segments import TrainingSegments, ValidationSegments
+from training.settings import SettingsError, TrainSettings
+
+# What may differ between a run and the one that resumes it.
+_FREE_ON_RESUME = {"output", "data", "max_epochs", "patience", "work_dir", "resume"}
+
+
+def build(settings: TrainSettings, num_features: int) -> Forecaster:
+    """A forecaster with starting weights, drawn from torch's global random stream."""
+    return Forecaster(
+        Architecture(
+            cell=settings.cell,
+            num_features=num_features,
+            hidden_size=settings.hidden_size,
+            num_layers=settings.num_layers,
+            dropout=settings.dropout,
+            horizon=settings.horizon,
+            quantile_levels=settings.quantile_levels,
+        )
+    )
+
+
+def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) -> Forecaster:
+    """Train until the validation loss stops falling or `max_epochs`; the best epoch's weights, on the CPU.
+
+    Seeds torch's and numpy's global random streams.
+
+    Raises:
+        SettingsError: `resume` with a work directory of a run that had other options.
+    """
+    with _quiet(), _work_dir(settings) as directory:
+        lightning.seed_everything(settings.seed, verbose=False)
+        module = ForecasterModule(
+            build(settings, len(dataset.features)),
+            learning_rate=settings.learning_rate,
+            missing_rate=settings.missing_rate,
+            required=tuple(dataset.features.index(name) for name in settings.required),
+            seed=settings.seed,
+        )
+        last = _last_checkpoint(settings, directory)
+        best = ModelCheckpoint(
+            directory, "best", monitor="val_loss", save_last=True, enable_version_counter=False
+        )
+        callbacks: list[Callback] = [EarlyStopping("val_loss", patience=settings.patience), best]
+        if progress:
+            callbacks.append(EpochProgress(settings.max_epochs))
+        trainer = lightning.Trainer(
+            # The scaler's sums are float64, which Apple's MPS lacks.
+            accelerator="cuda" if torch.cuda.is_available() else "cpu",
+            devices=1,
+            max_epochs=settings.max_epochs,
+            gradient_clip_val=settings.gradient_clip,
+            callbacks=callbacks,
+            default_root_dir=directory,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+        )
+        trainer.fit(module, datamodule=_Segments(settings, dataset), ckpt_path=last)
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+        module.load_state_dict(state)
+    return module.forecaster.cpu().eval()
+
+
+class _Segments(lightning.LightningDataModule):
+    def __init__(self, settings: TrainSettings, dataset: Dataset) -> None:
+        super().__init__()
+        self._settings = settings
+        self._dataset = dataset
+
+    def train_dataloader(self) -> TrainingSegments:
+        assert self.trainer is not None
+        return TrainingSegments(
+            self._dataset.series,
+            horizon=self._settings.horizon,
+            batch_size=self._settings.batch_size,
+            segment_length=self._settings.segment_length,
+            seed=self._settings.seed,
+            epoch=self.trainer.current_epoch,
+        )
+
+    def val_dataloader(self) -> ValidationSegments:
+        return ValidationSegments(
+            self._dataset.series, horizon=self._settings.horizon, batch_size=self._settings.batch_size
+        )
+
+
+@contextmanager
+def _work_dir(settings: TrainSettings) -> Iterator[Path]:
+    """The directory for checkpoints; a temporary one where none is wanted."""
+    if settings.work_dir is not None:
+        settings.work_dir.mkdir(parents=True, exist_ok=True)
+        yield settings.work_dir
+        return
+    with tempfile.TemporaryDirectory(prefix="statecast-train-") as directory:
+        yield Path(directory)
+
+
+def _last_checkpoint(settings: TrainSettings, directory: Path) -> Path | None:
+    """The checkpoint to go on from, if any; else notes the options, for the run that will resume this one."""
+    note, checkpoint = directory / "settings.json", directory / "last.ckpt"
+    options = json.loads(settings.model_dump_json(exclude=_FREE_ON_RESUME))
+    if settings.resume and checkpoint.exists():
+        before = json.loads(note.read_text()) if note.exists() else {}
+        for name, value in options.items():
+            if before.get(name) != value:
+                had = f"{before.get(name)!r}, as in the run that {directory} holds"
+                raise SettingsError(f"{name}: expected {had}, found {value!r}")
+        return checkpoint
+    note.write_text(json.dumps(options, indent=2))
+    return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's hints and torch's deprecations, meant for the author of a script, off the screen."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", module="torch")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,116 @@
+"""The Lightning module: quantile loss in scaled units over segments with carried state."""
+
+import lightning
+import torch
+from torch import Tensor
+
+from models.forecaster import Forecaster
+from models.state import State, initial_state
+from training.dataset import WARM_UP
+from training.segments import Segment
+
+
+def pinball_loss(quantiles: Tensor, targets: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of the quantile loss over what was observed, and the number of terms.
+
+    rho_q(u) = max(q u, (q - 1) u), u = target - quantile (Koenker & Bassett 1978).
+
+    Args:
+        quantiles: (..., Q), scaled units.
+        targets: (...), scaled units; NaN where there is nothing to learn.
+        levels: (Q,)
+    """
+    observed = ~torch.isnan(targets)
+    # Zeroed before the product: 0 * NaN would spoil the gradient.
+    error = torch.where(observed, targets, 0.0)[..., None] - quantiles
+    loss = torch.maximum(levels * error, (levels - 1) * error) * observed[..., None]
+    return loss.sum(), observed.sum() * len(levels)
+
+
+class ForecasterModule(lightning.LightningModule):
+    """Walks a forecaster along segments; the state is carried from batch to batch, its gradient is not."""
+
+    levels: Tensor
+
+    def __init__(
+        self,
+        forecaster: Forecaster,
+        *,
+        learning_rate: float,
+        missing_rate: float,
+        required: tuple[int, ...],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.forecaster = forecaster
+        self.learning_rate = learning_rate
+        self.missing_rate = missing_rate
+        self.required = list(required)
+        self.seed = seed
+        levels = torch.tensor(forecaster.architecture.quantile_levels, dtype=torch.float32)
+        self.register_buffer("levels", levels, persistent=False)
+        self._carried: State = {}
+        self._validation_sum = torch.zeros(2)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-4)
+
+    def on_train_epoch_start(self) -> None:
+        # Each epoch has a stream of its own, so that a resumed run draws what an unbroken one draws.
+        torch.manual_seed(self.seed + 7919 * (self.current_epoch + 1))
+
+    def training_step(self, batch: Segment, _index: int) -> Tensor | None:
+        loss, terms = self._advance(batch._replace(x=self._hide(batch.x)))
+        if terms == 0:
+            return None
+        mean = loss / terms
+        self.log("train_loss", mean.detach(), on_step=False, on_epoch=True, batch_size=len(batch.x))
+        return mean
+
+    def on_validation_epoch_start(self) -> None:
+        self._validation_sum = torch.zeros(2)
+
+    def validation_step(self, batch: Segment, _index: int) -> None:
+        loss, terms = self._advance(batch)
+        self._validation_sum += torch.stack([loss, terms]).cpu()
+
+    def on_validation_epoch_end(self) -> None:
+        loss, terms = self._validation_sum
+        # Without one observed target there is no telling; the first epoch then stays the best.
+        self.log("val_loss", loss / terms.clamp(min=1))
+
+    def _advance(self, batch: Segment) -> tuple[Tensor, Tensor]:
+        """Walk one segment on and keep the state for the next; summed loss and its number of terms."""
+        state = self._start(batch.fresh)
+        quantiles, location, scale, after = self.forecaster.scaled(batch.x, state)
+        self._carried = {name: value.detach() for name, value in after.items()}
+        scaled = (batch.targets - location[..., None]) / scale[..., None]
+        known = _observed_so_far(batch.x, state) >= WARM_UP
+        targets = torch.where(known[..., None], scaled, torch.nan).to(torch.float32)
+        return pinball_loss(quantiles, targets, self.levels)
+
+    def _start(self, fresh: Tensor) -> State:
+        """The carried state, lanes marked fresh put back to the initial one."""
+        initial = {
+            name: value.to(fresh.device)
+            for name, value in initial_state(self.forecaster.state_init(), len(fresh)).items()
+        }
+        if fresh.all():
+            return initial
+        return {
+            name: torch.where(fresh.reshape(-1, *[1] * (value.ndim - 1)), value, self._carried[name])
+            for name, value in initial.items()
+        }
+
+    def _hide(self, x: Tensor) -> Tensor:
+        """Drop observations at random, so that the model learns to go without; never required ones."""
+        if self.missing_rate == 0:
+            return x
+        hidden = torch.rand(x.shape, device=x.device) < self.missing_rate
+        hidden[..., self.required] = False
+        return x.masked_fill(hidden, torch.nan)
+
+
+def _observed_so_far(x: Tensor, state: State) -> Tensor:
+    """(B, T): observations of the target up to and with each row."""
+    return state["scale_count"][:, :1] + torch.cumsum((~torch.isnan(x[..., 0])).to(torch.float64), dim=1)

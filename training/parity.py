@@ -1,0 +1,124 @@
+"""Does the file compute what was trained? torch against ONNX Runtime on fresh random rows."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+
+from models.artifact import FORECAST, READ_OUT, ROWS, next_name
+from models.forecaster import Forecaster
+from models.state import initial_state
+
+Array = npt.NDArray[np.float64]
+
+# The two sum float32 products in other orders: some 1e-6 a step. A ten-thousandth of the naive
+# forecast's error changes no decision, and a wrong graph is off by far more.
+TOLERANCE = 1e-4
+_NUM_SERIES = 4
+_NUM_ROWS = 48
+# One row at a time, all at once, and uneven chunks.
+_CHUNKINGS = ((1,) * _NUM_ROWS, (_NUM_ROWS,), (1, 7, 2, 19, 1, 18))
+
+
+class ParityError(RuntimeError):
+    """The exported graph and the torch module disagree: the file must not be written."""
+
+    def __init__(self, tensor: str, error: float) -> None:
+        self.tensor = tensor
+        self.error = error
+        super().__init__(
+            f"parity: {tensor} of ONNX Runtime is {error:.3g} scaled units from torch's, expected {TOLERANCE}"
+        )
+
+
+def check_parity(content: bytes, forecaster: Forecaster, seed: int = 0) -> float:
+    """Run the file and the module over the same rows, split in the same and in other ways.
+
+    torch sees the rows whole; ONNX Runtime sees them whole, stepwise and in chunks. Forecasts and
+    read-outs differ in units of the forecast's scale, one rounding of the float32 answer itself left
+    out (at a level of a million it is 0.06); states differ relative to their size, at least 1.
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        ParityError: it is above `TOLERANCE`, or not a number.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    rows = _random_rows(forecaster.architecture.num_features, seed)
+    expected, scale = _by_torch(forecaster, rows)
+    largest = 0.0
+    for chunks in _CHUNKINGS:
+        found = _by_onnxruntime(session, forecaster, rows, chunks)
+        for tensor, error in _differences(expected, found, scale):
+            if not error <= TOLERANCE:
+                raise ParityError(tensor, error)
+            largest = max(largest, error)
+    return largest
+
+
+def _random_rows(num_features: int, seed: int) -> npt.NDArray[np.float64]:
+    """(B, T, F): random walks at small and large levels, a tenth missing, one series missing at first."""
+    random = np.random.default_rng(seed)
+    shape = (_NUM_SERIES, _NUM_ROWS, num_features)
+    level = np.array([0.0, -40.0, 1e4, 1e6])[:, None, None]
+    step = np.array([1.0, 0.1, 30.0, 100.0])[:, None, None]
+    rows: npt.NDArray[np.float64] = level + step * random.normal(size=shape).cumsum(axis=1)
+    rows[random.random(shape) < 0.1] = np.nan
+    rows[1, :3] = np.nan
+    return rows
+
+
+def _by_torch(
+    forecaster: Forecaster, rows: npt.NDArray[np.float64]
+) -> tuple[dict[str, Array], npt.NDArray[np.float64]]:
+    """The final state, the last read-out and every forecast, by the names of the graph; scale (B, T)."""
+    x = torch.from_numpy(rows)
+    state = initial_state(forecaster.state_init(), len(rows))
+    with torch.inference_mode():
+        forecast, after = forecaster(x, state)
+        _, _, scale, _ = forecaster.scaled(x, state)
+        outputs = {FORECAST: forecast, READ_OUT: forecaster.read_out(after)}
+    outputs |= {next_name(name): value for name, value in after.items()}
+    return {name: value.numpy() for name, value in outputs.items()}, scale.numpy()
+
+
+def _by_onnxruntime(
+    session: onnxruntime.InferenceSession,
+    forecaster: Forecaster,
+    rows: npt.NDArray[np.float64],
+    chunks: tuple[int, ...],
+) -> dict[str, Array]:
+    """The same by ONNX Runtime, the state carried from chunk to chunk by name."""
+    inits = forecaster.state_init()
+    names = [output.name for output in session.get_outputs()]
+    state = {name: value.numpy() for name, value in initial_state(inits, len(rows)).items()}
+    forecasts = []
+    for chunk in np.split(rows, np.cumsum(chunks)[:-1], axis=1):
+        outputs = dict(zip(names, session.run(names, {ROWS: chunk, **state}), strict=True))
+        state = {name: outputs[next_name(name)] for name in inits}
+        forecasts.append(outputs[FORECAST])
+    # The read-out is of the state that comes in: one more row shows that of the last.
+    outputs = dict(zip(names, session.run(names, {ROWS: rows[:, :1], **state}), strict=True))
+    return {
+        FORECAST: np.concatenate(forecasts, axis=1),
+        READ_OUT: outputs[READ_OUT],
+        **{next_name(name): value for name, value in state.items()},
+    }
+
+
+def _differences(
+    expected: Mapping[str, Array], found: Mapping[str, Array], scale: npt.NDArray[np.float64]
+) -> Iterator[tuple[str, float]]:
+    units = {FORECAST: scale[:, :, None, None], READ_OUT: scale[:, -1, None, None]}
+    for name, value in expected.items():
+        difference = np.abs(found[name].astype(np.float64) - value)
+        if name in units:
+            rounding = np.spacing(np.abs(value).astype(np.float32)).astype(np.float64)
+            yield name, float((np.maximum(difference - rounding, 0.0) / units[name]).max())
+        else:
+            yield name, float((difference / np.maximum(np.abs(value), 1.0)).max())

@@ -1,0 +1,147 @@
+"""Truncated back-propagation through time: lanes that walk along series, segment after segment.
+
+Axes: B lanes, T the segment's length, F features, K horizon.
+"""
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from training.dataset import WARM_UP, SeriesData
+
+# Fewer steps than this say little; a small data set is walked several times an epoch.
+MIN_STEPS = 20
+# A long series is cut, so that it fills the lanes; a piece still shows a state many segments old.
+MIN_PIECE_SEGMENTS = 6
+_VALIDATION_LENGTH = 512
+
+
+class Segment(NamedTuple):
+    """One step of every lane.
+
+    Attributes:
+        x: (B, T, F) float64, raw units, NaN where missing.
+        targets: (B, T, K) float64, raw units: the K values after each row, NaN where not to be learned.
+        fresh: (B,) bool, lanes that start here from the initial state; the others carry theirs on.
+    """
+
+    x: Tensor
+    targets: Tensor
+    fresh: Tensor
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows [start, stop) of a series."""
+
+    values: npt.NDArray[np.float64]
+    targets: npt.NDArray[np.float64]
+    start: int
+    stop: int
+
+
+def targets_of(target: npt.NDArray[np.float64], horizon: int) -> npt.NDArray[np.float64]:
+    """(N, K): row t holds target[t + 1 : t + 1 + K], NaN past the end of `target` (N,)."""
+    padded = np.concatenate([target[1:], np.full(horizon, np.nan)])
+    return np.lib.stride_tricks.sliding_window_view(padded, horizon)
+
+
+class TrainingSegments:
+    """One epoch of training. Made anew from (seed, epoch): an epoch can be replayed or resumed.
+
+    No row and no target lies in any series' validation part.
+    """
+
+    def __init__(
+        self,
+        series: Sequence[SeriesData],
+        *,
+        horizon: int,
+        batch_size: int,
+        segment_length: int,
+        seed: int,
+        epoch: int,
+    ) -> None:
+        self._series = [one.values[: one.validation_start] for one in series]
+        self._targets = [targets_of(values[:, 0], horizon) for values in self._series]
+        total = sum(len(values) for values in self._series)
+        # No more lanes than there are pieces for, or most of them would stand idle.
+        shortest = MIN_PIECE_SEGMENTS * segment_length
+        most = sum(math.ceil(len(values) / shortest) for values in self._series)
+        self._num_lanes = min(batch_size, most)
+        self._piece_length = max(shortest, math.ceil(total / self._num_lanes))
+        self._length = segment_length
+        self._random = np.random.default_rng([seed, epoch])
+        self._passes = math.ceil(MIN_STEPS * segment_length * self._num_lanes / total)
+
+    def __iter__(self) -> Iterator[Segment]:
+        pieces = [piece for _ in range(self._passes) for piece in self._shuffled()]
+        return _walk(deque(pieces), self._num_lanes, self._length)
+
+    def _shuffled(self) -> list[_Piece]:
+        pieces = [piece for index in range(len(self._series)) for piece in self._cut(index)]
+        return [pieces[i] for i in self._random.permutation(len(pieces))]
+
+    def _cut(self, index: int) -> Iterator[_Piece]:
+        """Cut at a random offset, so that no row is always the first of its piece."""
+        values, targets = self._series[index], self._targets[index]
+        num = len(values)
+        offset = int(self._random.integers(self._piece_length)) if num > self._piece_length else 0
+        cuts = [0, *range(offset, num, self._piece_length), num]
+        for start, stop in itertools.pairwise(cuts):
+            if stop - start > WARM_UP:
+                yield _Piece(values, targets, start, stop)
+
+
+class ValidationSegments:
+    """Every series from its first row on, judged only at origins whose every target is held out."""
+
+    def __init__(self, series: Sequence[SeriesData], *, horizon: int, batch_size: int) -> None:
+        self._pieces = []
+        # Series of like length walk together, so that few lanes wait for the longest.
+        for one in sorted(series, key=lambda one: len(one.times)):
+            targets = targets_of(one.target, horizon).copy()
+            targets[: one.validation_start - 1] = np.nan
+            self._pieces.append(_Piece(one.values, targets, 0, len(one.times)))
+        self._batch_size = batch_size
+
+    def __iter__(self) -> Iterator[Segment]:
+        for first in range(0, len(self._pieces), self._batch_size):
+            group = self._pieces[first : first + self._batch_size]
+            yield from _walk(deque(group), len(group), _VALIDATION_LENGTH)
+
+
+def _walk(waiting: deque[_Piece], num_lanes: int, length: int) -> Iterator[Segment]:
+    """Each lane takes the next piece when its own is at its end; a lane without one sees missing rows."""
+    if not waiting:
+        return
+    num_features, horizon = waiting[0].values.shape[1], waiting[0].targets.shape[1]
+    lanes: list[_Piece | None] = [None] * num_lanes
+    at = [0] * num_lanes
+    while True:
+        x = np.full((num_lanes, length, num_features), np.nan)
+        targets = np.full((num_lanes, length, horizon), np.nan)
+        fresh = np.zeros(num_lanes, dtype=bool)
+        for lane in range(num_lanes):
+            piece = lanes[lane]
+            if piece is None or at[lane] >= piece.stop:
+                piece = lanes[lane] = waiting.popleft() if waiting else None
+                fresh[lane] = True
+                at[lane] = piece.start if piece else 0
+            if piece is None:
+                continue
+            stop = min(at[lane] + length, piece.stop)
+            x[lane, : stop - at[lane]] = piece.values[at[lane] : stop]
+            targets[lane, : stop - at[lane]] = piece.targets[at[lane] : stop]
+            at[lane] = stop
+        if all(piece is None for piece in lanes):
+            return
+        yield Segment(*map(torch.from_numpy, (x, targets, fresh)))

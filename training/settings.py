@@ -1,0 +1,139 @@
+"""What a training run can be told. Nothing heavy is imported: `statecast train --help` reads this."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from models.frequency import Frequency
+
+# A directory of the repository and a word in URLs and metrics.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class SettingsError(ValueError):
+    """An option that is unknown, missing or out of its range."""
+
+
+class TrainSettings(BaseModel):
+    """Every option of a training run; a field's description is its help text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Field(description="CSV or Parquet file in the long layout: unique_id, ds, y, covariates")
+    output: Path = Field(description="where to publish: REPOSITORY/NAME")
+    freq: str = Field(description="step between rows, as pandas writes it: h, 15min, D, W-SAT, MS")
+    horizon: int = Field(ge=1, le=10_000, description="steps ahead to forecast")
+
+    id_column: str = Field("unique_id", description="column that names the series; a file may lack it")
+    time_column: str = Field("ds", description="column of times")
+    target: str = Field("y", description="column to forecast; further columns are covariates")
+    required: tuple[str, ...] = Field((), description="features whose missing values are refused")
+
+    cell: str = Field("lstm", description="recurrent cell: lstm or gru")
+    hidden_size: int = Field(64, ge=1, le=4096, description="units in each layer")
+    num_layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")
+    quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.1, 0.5, 0.9), min_length=1, description="quantiles to forecast, ascending"
+    )
+
+    max_epochs: int = Field(60, ge=1, description="epochs at most")
+    patience: int = Field(10, ge=1, description="epochs without improvement before training stops")
+    batch_size: int = Field(32, ge=1, description="series, or pieces of series, walked side by side")
+    segment_length: int = Field(64, ge=2, description="rows between truncations of back-propagation")
+    learning_rate: float = Field(3e-3, gt=0, description="Adam's step size")
+    gradient_clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
+    validation_fraction: float = Field(
+        0.1, gt=0, le=0.5, description="share of each series' end kept for early stopping and the backtest"
+    )
+    missing_rate: float = Field(
+        0.02, ge=0, lt=1, description="share of observations hidden in training, so that gaps are learned"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="the same seed gives the same model")
+    work_dir: Path | None = Field(None, description="directory for checkpoints; without it none are kept")
+    resume: bool = Field(False, description="go on from the last checkpoint in the work directory, if any")
+
+    @property
+    def repository(self) -> Path:
+        return self.output.parent
+
+    @property
+    def name(self) -> str:
+        """The model's name in the repository."""
+        return self.output.name
+
+    @classmethod
+    def build(cls, given: Mapping[str, Any], config: Path | None = None) -> Self:
+        """From a TOML file and the options given besides, which beat it. A file's data path is as written.
+
+        Raises:
+            SettingsError: names the option, what was found and what was expected.
+        """
+        values = {**(_read_toml(config) if config else {}), **given}
+        for name in values:
+            if name not in cls.model_fields:
+                raise SettingsError(_unknown(name, cls.model_fields))
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from error
+
+    @field_validator("freq")
+    @classmethod
+    def _known_frequency(cls, freq: str) -> str:
+        Frequency.parse(freq)
+        return freq
+
+    @field_validator("cell")
+    @classmethod
+    def _known_cell(cls, cell: str) -> str:
+        from models.cells import CELLS  # brings torch
+
+        if cell not in CELLS:
+            raise ValueError(f"expected one of {', '.join(CELLS)}")
+        return cell
+
+    @field_validator("output")
+    @classmethod
+    def _has_a_name(cls, output: Path) -> Path:
+        if not _NAME.fullmatch(output.name):
+            raise ValueError("expected REPOSITORY/NAME, the name in letters, digits, '.', '_' and '-'")
+        return output
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if list(self.quantile_levels) != sorted(set(self.quantile_levels)):
+            raise ValueError("quantile_levels: expected ascending, distinct levels")
+        if len({self.id_column, self.time_column, self.target}) < 3:
+            raise ValueError("id_column, time_column, target: expected three different columns")
+        if self.resume and self.work_dir is None:
+            raise ValueError("resume: expected a work_dir that holds the checkpoint")
+        return self
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _unknown(name: str, known: Mapping[str, object]) -> str:
+    nearest = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join(known)}"
+    return f"unknown option {name!r}: {hint}"
+
+
+def _explain(error: ValidationError) -> str:
+    """The first fault: option, what was expected, what was found."""
+    fault = error.errors()[0]
+    name = ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"{name}: missing; {TrainSettings.model_fields[name].description}"
+    return f"{name}: {message}, found {fault['input']!r}" if name else message

@@ -1,0 +1,164 @@
+"""Read a CSV or Parquet file into typed columns, and say where it is wrong."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training.errors import DataError
+
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+_ONE_SERIES = "series"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's rows, N of them.
+
+    Attributes:
+        path: the file.
+        rows: (N,) int64, each row's number as an editor shows it.
+        ids: (N,) the series' names.
+        times: (N,) datetime64[us], UTC.
+        features: the columns of `values`; the target first, then the covariates in the file's order.
+        values: (N, F) float64, NaN where missing.
+    """
+
+    path: Path
+    rows: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.object_]
+    times: npt.NDArray[np.datetime64]
+    features: tuple[str, ...]
+    values: npt.NDArray[np.float64]
+
+
+def read_table(path: Path, *, id_column: str, time_column: str, target: str) -> Table:
+    """Read `path`; without `id_column` the whole file is one series.
+
+    Raises:
+        DataError: names the row and the column, what was expected and what was found.
+    """
+    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    for column in (time_column, target):
+        if column not in frame.columns:
+            raise DataError(
+                path, expected=f"a column {column!r}", found=f"columns {', '.join(frame.columns)}"
+            )
+    if frame.empty:
+        raise DataError(path, expected="at least one row", found="none")
+    features = (target, *(c for c in frame.columns if c not in (id_column, time_column, target)))
+    return Table(
+        path=path,
+        rows=frame.index.to_numpy(dtype=np.int64),
+        ids=_ids(path, frame, id_column),
+        times=_times(path, frame[time_column]),
+        features=features,
+        values=np.column_stack([_numbers(path, frame[feature]) for feature in features]),
+    )
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise DataError(path, expected="a file", found="none of that name") from error
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        raise DataError(path, expected="a Parquet file", found=str(error)) from error
+    frame = frame.reset_index() if frame.index.name is not None else frame
+    frame.columns = frame.columns.map(str)
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Every cell as text, so that a wrong one can be quoted as it stands; the index is the line number."""
+    _check_header(path)
+    try:
+        frame = pd.read_csv(
+            path,
+            dtype=str,
+            keep_default_na=False,
+            na_values=[],
+            skip_blank_lines=False,
+            encoding="utf-8-sig",
+            index_col=False,
+            skipinitialspace=True,
+        )
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise DataError(path, expected="comma-separated UTF-8 text", found=str(error).strip()) from error
+    frame.columns = frame.columns.str.strip()
+    frame.index = pd.RangeIndex(2, len(frame) + 2)
+    short = frame.isna()  # a line that ends early; a blank line is short of every column but the first
+    blank = (short | (frame == "")).all(axis=1)
+    frame, short = frame[~blank], short[~blank]
+    if short.to_numpy().any():
+        at = int(short.any(axis=1).to_numpy().argmax())
+        row, found = int(frame.index[at]), str(int((~short.iloc[at]).sum()))
+        raise DataError(path, row=row, expected=f"{len(frame.columns)} fields", found=found)
+    return frame
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = [name.strip() for name in next(csv.reader(file), [])]
+    except FileNotFoundError as error:
+        raise DataError(path, expected="a file", found="none of that name") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(path, expected="comma-separated UTF-8 text", found=str(error)) from error
+    if not header:
+        raise DataError(path, row=1, expected="a header such as unique_id,ds,y", found="an empty file")
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated or "" in header:
+        found = f"{repeated[0]!r} twice" if repeated else "one without a name"
+        raise DataError(path, row=1, expected="distinct column names", found=found)
+
+
+def _ids(path: Path, frame: pd.DataFrame, id_column: str) -> npt.NDArray[np.object_]:
+    if id_column not in frame.columns:
+        return np.full(len(frame), _ONE_SERIES, dtype=object)
+    ids = frame[id_column]
+    empty = (ids.isna() | (ids.astype(str).str.strip() == "")).to_numpy()
+    if empty.any():
+        row = int(frame.index[empty][0])
+        raise DataError(path, row=row, column=id_column, expected="the series' name", found="nothing")
+    return ids.astype(str).to_numpy(dtype=object)
+
+
+def _times(path: Path, column: "pd.Series[str]") -> npt.NDArray[np.datetime64]:
+    """UTC; a time without an offset is taken for UTC."""
+    if pd.api.types.is_numeric_dtype(column):
+        raise DataError(path, column=str(column.name), expected="dates", found=f"{column.dtype} numbers")
+    parsed = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+    wrong = parsed.isna().to_numpy()
+    if wrong.any():
+        row = int(column.index[wrong][0])
+        raise DataError(
+            path,
+            row=row,
+            column=str(column.name),
+            expected="a date such as 2024-01-31 or 2024-01-31T13:00",
+            found=repr(column.loc[row]),
+        )
+    return parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+
+
+def _numbers(path: Path, column: "pd.Series[str]") -> npt.NDArray[np.float64]:
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = np.isinf(numbers)
+    # A cell that is no number is either a word for "missing" or a mistake.
+    unread = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
+    wrong[unread] |= [str(cell).strip().lower() not in _MISSING for cell in column.iloc[unread]]
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            path,
+            row=int(column.index[at]),
+            column=str(column.name),
+            expected="a finite number, or nothing where it is missing",
+            found=repr(column.iloc[at]),
+        )
+    return numbers

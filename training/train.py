@@ -1,0 +1,50 @@
+"""The whole way: a file of series in, a published forecaster out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.artifact import seal
+from models.manifest import FeatureSpec, Manifest
+from training.backtest import backtest
+from training.dataset import read_dataset, summary
+from training.describe import manifest_for
+from training.export import to_onnx
+from training.fit import fit
+from training.parity import check_parity
+from training.publish import publish
+from training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where the model is, its version there, and what it says of itself."""
+
+    path: Path
+    version: int
+    manifest: Manifest
+
+
+def train(settings: TrainSettings, *, progress: bool = False) -> Published:
+    """Read, fit, export, hold the file against torch, backtest, publish. Nothing is published on an error.
+
+    Raises:
+        DataError: the file of series.
+        SettingsError: the options.
+        ParityError: the exported file computes something else than the fitted module.
+    """
+    dataset = read_dataset(settings)
+    forecaster = fit(settings, dataset, progress=progress)
+    model = to_onnx(forecaster)
+    manifest = manifest_for(
+        model,
+        forecaster,
+        name=settings.name,
+        features=[FeatureSpec(name=name, required=name in settings.required) for name in dataset.features],
+        frequency=settings.freq,
+        training=summary(dataset.series),
+        backtest={},
+        parity_error=check_parity(model.SerializeToString(), forecaster, settings.seed),
+    )
+    scored = manifest.model_copy(update={"backtest": backtest(seal(model, manifest), dataset.series)})
+    version, path = publish(seal(model, scored), settings.repository, settings.name)
+    return Published(path, version, scored)
