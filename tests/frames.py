@@ -1,5 +1,7 @@
 """Frames written by hand, straight from `forecast.proto`."""
 
+import queue
+
 import numpy as np
 
 from statecast.v1 import forecast_pb2 as pb
@@ -44,3 +46,27 @@ def forecasts_of(response):
     every = np.frombuffer(response.forecasts, "<f4")
     every = every.reshape(-1, response.horizon, response.num_quantile_levels)
     return np.split(every, np.cumsum(counts)[:-1])
+
+
+class OpenRequests:
+    """An iterator of requests that stays open until it is closed."""
+
+    def __init__(self):
+        self._queue = queue.Queue()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        request = self._queue.get()
+        if request is None:
+            raise StopIteration
+        return request
+
+    def send(self, request):
+        """Send one more."""
+        self._queue.put(request)
+
+    def close(self):
+        """End the stream."""
+        self._queue.put(None)

@@ -26,9 +26,7 @@ def reference_forecasts(
         (T, K, Q) float32.
     """
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    states = {
-        state.name: np.full((1, *state.shape), state.initial, state.dtype) for state in manifest.states
-    }
+    states = {state.name: np.full((1, *state.shape), state.initial, state.dtype) for state in manifest.states}
     (forecasts,) = session.run([FORECAST], {ROWS: rows[None], **states})
     return np.asarray(forecasts[0], np.float32)
 
