@@ -13,8 +13,8 @@ COPY client/pyproject.toml client/
 RUN touch README.md && python3 -m pip --python /srv/statecast/bin/python install --quiet \
     -c constraints.txt ./client '.[serve]'
 
-# Our code on top, less what a server never opens: other packages' tests, tools and headers, and
-# a second copy of ONNX Runtime for C programs (its Python module has the library built in).
+# Our code on top, less what a server never opens: other packages' tests, tools, headers and lexers,
+# and a second copy of ONNX Runtime for C programs (its Python module has the library built in).
 # Bytecode is compiled here because the running container cannot write any.
 FROM packages AS server
 COPY LICENSE ./
@@ -25,11 +25,12 @@ COPY service service
 COPY training training
 RUN python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps --force-reinstall ./client . \
     && cd /srv/statecast/lib/python3*/site-packages \
-    && rm -r numpy/f2py onnx/backend/test onnxruntime/capi/libonnxruntime.so.* \
+    && rm -rf numpy/distutils numpy/f2py onnx/backend onnx/reference onnxruntime/capi/libonnxruntime.so.* \
         onnxruntime/quantization onnxruntime/tools onnxruntime/transformers \
+    && find pygments/lexers -name '[a-z]*.py' ! -name python.py -delete \
     && find . -depth -type d -name tests -exec rm -r {} + \
     && find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.h' -o -name '*.cc' -o -name '*.proto' \) -delete \
-    && python3 -m compileall -q -x '/pygments/(lexers|styles)/' --invalidation-mode unchecked-hash .
+    && python3 -m compileall -q --invalidation-mode unchecked-hash .
 
 # PyTorch's own index has a build without CUDA, a tenth of the size:
 # --build-arg PIP_EXTRA_INDEX_URL=<its address>
@@ -62,8 +63,11 @@ COPY --from=server /srv/statecast /srv/statecast
 RUN /srv/statecast/bin/python -c 'import cli.health, cli.serve, service.app'
 COPY --from=demonstration /models /models
 # OpenBLAS would start a thread per core for numpy, and the server's arithmetic is in ONNX Runtime.
-ENV PATH=/srv/statecast/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 OPENBLAS_NUM_THREADS=1 \
-    STATECAST_REPOSITORY=/models STATECAST_ADDRESS=0.0.0.0:50051
+# ONNX Runtime 1.29 and later report to Microsoft unless told not to before they are loaded.
+# The drain ends before `docker stop` kills, which it does after ten seconds.
+ENV PATH=/srv/statecast/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    OPENBLAS_NUM_THREADS=1 ORT_DISABLE_TELEMETRY=1 \
+    STATECAST_REPOSITORY=/models STATECAST_ADDRESS=0.0.0.0:50051 STATECAST_DRAIN_TIMEOUT_S=8
 USER 10001:10001
 WORKDIR /
 EXPOSE 50051

@@ -12,6 +12,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+# ONNX Runtime 1.29 and later report to Microsoft unless told not to before they are loaded.
+export ORT_DISABLE_TELEMETRY := 1
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed

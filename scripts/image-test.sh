@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# Builds the image and tries it, as its users will run it. Needs podman or docker, and make install.
+#   BASE=IMAGE, TAG=NAME   as in scripts/image-build.sh
+#   SKIP_BUILD=1           tries the image TAG as it is
+set -euo pipefail
+cd "$(dirname "$0")/.."
+engine=$(basename "$(command -v podman || command -v docker)") || true
+[[ -n $engine ]] || { echo "make image-test needs podman or docker: neither is here" >&2; exit 1; }
+export ENGINE=$engine TAG=${TAG:-statecast} PYTHON=${PYTHON:-.venv/bin/python}
+# The drain's limit in the image, and room for the engine.
+stop_limit_s=10
+scratch=$(mktemp -d)
+containers=() container="" target="" cold_s=unknown
+num_failed=0
+
+cleanup() {
+    for name in "${containers[@]}"; do "$engine" rm --force "$name" >/dev/null 2>&1 || true; done
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+
+# check NAME COMMAND...: one line per check, with the output of those that fail.
+check() {
+    local name=$1
+    shift
+    if "$@" >"$scratch/output" 2>&1; then
+        echo "ok      $name"
+    else
+        echo "FAILED  $name"
+        sed 's/^/        /' "$scratch/output"
+        num_failed=$((num_failed + 1))
+    fi
+}
+
+# Where this machine is itself a container, podman's own limits and first choice of runtime may be refused.
+engine_options=() run_options=() server_options=()
+choose_options() {
+    [[ $engine == podman ]] || return 0
+    # Its timer for health checks is systemd's; the check is run by hand instead.
+    server_options=(--health-interval disable)
+    local limits=(--ulimit nofile=16384:16384 --ulimit nproc=16384:16384) runtime
+    for runtime in "" crun runc; do
+        engine_options=(${runtime:+--runtime "$runtime"})
+        run_options=()
+        in_image -V >/dev/null 2>&1 && return
+        run_options=("${limits[@]}")
+        in_image -V >/dev/null 2>&1 && return
+    done
+    echo "$engine starts no container of $TAG here:" >&2
+    in_image -V
+}
+
+run() { "$engine" "${engine_options[@]}" run "${run_options[@]}" "$@"; }
+in_image() { run --rm --no-healthcheck --entrypoint python "$TAG" "$@"; }
+
+# start NAME OPTION...: a server as a user hardens it, on a free port of this machine; sets target and cold_s.
+start() {
+    local name=statecast-image-test-$$-$1 began
+    shift
+    containers+=("$name")
+    began=$(date +%s.%N)
+    run "${server_options[@]}" --detach --name "$name" --read-only --cap-drop all --security-opt no-new-privileges \
+        --publish 127.0.0.1::50051 "$@" "$TAG" >/dev/null || return
+    container=$name
+    target=$("$engine" port "$name" 50051/tcp | head -1)
+    cold_s=$("$PYTHON" scripts/image_client.py ready "$target" "$began") || { "$engine" logs "$name"; return 1; }
+}
+
+has_no_torch() { in_image -c 'import importlib.util as u; raise SystemExit(u.find_spec("torch") is not None)'; }
+is_not_root() { in_image -c 'import os; assert os.getuid() == os.getgid() == 10001, (os.getuid(), os.getgid())'; }
+sends_no_telemetry() { in_image -c 'import os; assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"'; }
+loads_every_module() {
+    in_image -c '
+import importlib, pkgutil
+for name in ("service", "models.manifest", "models.artifact", "statecast", "rich.traceback", "rich.syntax"):
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(getattr(package, "__path__", ()), name + "."):
+        importlib.import_module(module.name)'
+}
+keeps_bytecode() {
+    in_image -c 'import pathlib, service.app as a; assert pathlib.Path(a.__cached__).is_file(), a.__cached__'
+}
+model_belongs_to_nobody_else() { in_image -c 'open("/models/co2/1/model.onnx", "rb").read(1)'; }
+
+is_healthy() {
+    if [[ $engine == podman ]]; then
+        "$engine" healthcheck run "$container"
+    else
+        local tries
+        for tries in {1..40}; do
+            [[ $("$engine" inspect --format '{{.State.Health.Status}}' "$container") == healthy ]] && return
+            sleep 0.5
+        done
+        "$engine" inspect --format '{{json .State.Health}}' "$container"
+        return 1
+    fi
+}
+
+# The health check has to be able to fail: it does where nothing listens.
+unhealthy_is_seen() { ! run --rm --no-healthcheck --entrypoint statecast "$TAG" health >/dev/null; }
+
+serves_own_models() {
+    mkdir -p "$scratch/repository/own/3"
+    "$engine" cp "$container:/models/co2/1/model.onnx" "$scratch/repository/own/3/model.onnx"
+    chmod -R a+rX "$scratch/repository" && chmod a+x "$scratch"
+    start own --volume "$scratch/repository:/models:ro" &&
+        "$PYTHON" scripts/image_client.py models "$target" own &&
+        "$PYTHON" scripts/image_client.py forecast "$target" own
+}
+
+refuses_a_missing_repository() {
+    mkdir -p "$scratch/empty" && chmod a+rx "$scratch" "$scratch/empty"
+    ! run --rm --no-healthcheck --read-only --cap-drop all --volume "$scratch/empty:/models:ro" "$TAG"
+}
+
+drains() {
+    local began status loading
+    "$PYTHON" scripts/image_client.py load "$target" co2 >"$scratch/load" 2>&1 &
+    loading=$!
+    until grep -q answering "$scratch/load"; do kill -0 $loading || { cat "$scratch/load"; return 1; }; sleep 0.05; done
+    began=$(date +%s%N)
+    "$engine" kill --signal TERM "$container" >/dev/null
+    status=$(timeout $((stop_limit_s + 5)) "$engine" wait "$container")
+    drain_ms=$((($(date +%s%N) - began) / 1000000))
+    wait $loading || { cat "$scratch/load"; return 1; }
+    cat "$scratch/load"
+    if [[ $status != 0 ]]; then "$engine" logs "$container"; echo "exit status $status, expected 0"; return 1; fi
+    if ((drain_ms > stop_limit_s * 1000)); then echo "took $drain_ms ms, allowed $stop_limit_s s"; return 1; fi
+}
+
+# Its size, and what of it is whose.
+report_size() {
+    local bytes
+    bytes=$("$engine" image inspect --format '{{.Size}}' "$TAG")
+    echo "size: $((bytes / 1000000)) MB; of it, in MB:"
+    run --rm --no-healthcheck --entrypoint sh "$TAG" -c '
+        cd /srv/statecast/lib/python3*/site-packages
+        { du -sk /srv/statecast | sed "s/^/B /"; du -sk /models | sed "s/^/M /"
+          du -sk * | sort -rn | head -8 | sed "s/^/P /"; }' |
+        awk -v total="$((bytes / 1000))" '
+            $1 == "B" { ours = $2 } $1 == "M" { model = $2 } $1 == "P" { part[++n] = sprintf("%8.1f      %s", $2 / 1000, $3) }
+            END { printf "%8.1f  base image and the standard library'"'"'s bytecode\n", (total - ours - model) / 1000
+                  printf "%8.1f  models\n%8.1f  packages\n", model / 1000, ours / 1000
+                  for (i = 1; i <= n; i++) print part[i] }'
+}
+
+[[ -n ${SKIP_BUILD:-} ]] || scripts/image-build.sh
+choose_options
+check "the image has no torch" has_no_torch
+check "it runs as user 10001, not root" is_not_root
+check "ONNX Runtime's telemetry is off" sends_no_telemetry
+check "nothing the server imports was stripped" loads_every_module
+check "its bytecode is compiled" keeps_bytecode
+check "its user can read the demonstration model" model_belongs_to_nobody_else
+check "its health check fails where nothing serves" unhealthy_is_seen
+check "it refuses to serve an empty repository" refuses_a_missing_repository
+check "it starts read-only without capabilities" start demonstration
+demonstration=$container demonstration_target=$target
+check "its own health check passes" is_healthy
+check "it serves the demonstration model" "$PYTHON" scripts/image_client.py models "$target" co2
+check "it forecasts through the published port" "$PYTHON" scripts/image_client.py forecast "$target" co2
+echo "cold start to ready: $cold_s s"
+check "it serves a repository mounted over /models" serves_own_models
+container=$demonstration target=$demonstration_target
+check "SIGTERM answers what it took and ends with status 0" drains
+echo "SIGTERM to exit: ${drain_ms:-?} ms"
+report_size
+((num_failed == 0)) || { echo "$num_failed checks failed" >&2; exit 1; }
+echo "all checks passed"
