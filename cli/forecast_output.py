@@ -6,10 +6,12 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from statecast import ForecastResult, Model
 
 
@@ -26,14 +28,14 @@ class JsonLines:
     def show(self, session_id: str, time: datetime | None, result: "ForecastResult") -> None:
         """See `Output`."""
         for forecast in result.forecasts:
-            columns = zip(forecast.quantile_levels, forecast.values.T.tolist(), strict=True)
+            columns = zip(forecast.quantile_levels, forecast.values.T, strict=True)
             line = {
                 "session": session_id,
                 "position": forecast.position,
                 "time": None if time is None else time.isoformat(),
                 "num_late": result.num_late,
                 "num_missing_steps": result.num_missing_steps,
-                "quantiles": {f"{level:g}": [_finite(value) for value in steps] for level, steps in columns},
+                "quantiles": {f"{level:g}": [_number(value) for value in steps] for level, steps in columns},
             }
             print(json.dumps(line), flush=True)
 
@@ -42,8 +44,10 @@ class Lines:
     """A table that grows by a line a forecast; it shows the next step's quantiles."""
 
     def __init__(self, model: "Model") -> None:
-        self._levels = model.quantile_levels
-        self._console = Console(file=sys.stdout)
+        columns = [("session", 16), ("position", 8), ("time", 25)]
+        self._columns = columns + [(f"next q{level:g}", 11) for level in model.quantile_levels]
+        # As wide as the columns are, whatever the terminal: they are not to be squeezed.
+        self._console = Console(file=sys.stdout, width=sum(width + 2 for _, width in self._columns))
         self._is_first = True
 
     def show(self, session_id: str, time: datetime | None, result: "ForecastResult") -> None:
@@ -58,16 +62,14 @@ class Lines:
     def _table(self) -> Table:
         # A table of its own for each line, its columns of fixed width: a pipe may bring the next line much
         # later.
-        table = Table(box=None, show_header=self._is_first, pad_edge=False, header_style="bold")
-        table.add_column("session", width=16, no_wrap=True)
-        table.add_column("position", width=8, justify="right")
-        table.add_column("time", width=25, no_wrap=True)
-        for level in self._levels:
-            table.add_column(f"next q{level:g}", width=11, justify="right", no_wrap=True)
+        table = Table(box=None, show_header=self._is_first, padding=(0, 2, 0, 0), header_style="bold")
+        for name, width in self._columns:
+            justify: JustifyMethod = "left" if name in ("session", "time") else "right"
+            table.add_column(name, width=width, justify=justify, no_wrap=True)
         self._is_first = False
         return table
 
 
-def _finite(value: float) -> float | None:
-    # JSON has no NaN.
-    return value if math.isfinite(value) else None
+def _number(value: "np.float32") -> float | None:
+    # JSON has no NaN; and 4.1 as float32 is 4.1, not the 4.099999904632568 it would be as float64.
+    return float(str(value)) if math.isfinite(value) else None

@@ -58,19 +58,24 @@ def stream(
     ] = 30.0,
 ) -> None:
     """Send rows to a server and print the forecasts that come back."""
-    from statecast import Client, StatecastError
+    from statecast import Client, StatecastError, Unanswered
 
-    session = session or ("stdin" if data == "-" else Path(data).stem)
+    is_pipe = data == "-"
+    session = session or ("stdin" if is_pipe else Path(data).stem)
     try:
         with _lines(data) as lines, Client(server, retry_budget_s=retry_budget_s) as client:
-            depth = 1 if data == "-" else _FILE_DEPTH
+            depth = 1 if is_pipe else _FILE_DEPTH
             _stream(client, lines, model, session, reply, horizon, json_lines, depth)
     except BrokenPipeError:
         # Whoever read our output has had enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError, StatecastError) as error:
         # A file's name belongs to what is wrong with its lines.
-        where = f"{data}, " if hasattr(error, "line") else ""
+        where = ""
+        if hasattr(error, "line"):
+            where = f"{'stdin' if is_pipe else data}, "
+        elif isinstance(error, Unanswered):
+            where = f"{server}: "
         print(f"statecast stream: {where}{error}", file=sys.stderr)
         raise SystemExit(2) from None
 

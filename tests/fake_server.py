@@ -100,7 +100,9 @@ class FakeServer:
         self.sessions: dict[str, FakeSession] = {}
         self.calls: list[str] = []
         self.streams = 0
-        # Held by a test to keep frames unanswered until it lets go.
+        # Released once for each call and frame that comes.
+        self.arrived = threading.Semaphore(0)
+        # Closed by a test to keep calls and frames waiting, before they are applied.
         self.gate = threading.Event()
         self.gate.set()
         self.lock = threading.Lock()
@@ -122,15 +124,23 @@ class FakeServer:
         self._server.start()
 
     def stop(self) -> None:
-        """Drop every connection at once."""
+        """Drop every connection at once; calls that wait at the gate go on with nobody to answer to."""
+        stopped = self._server.stop(grace=None)
         self.gate.set()
-        self._server.stop(grace=None).wait()
+        stopped.wait()
 
     def values(self, session_id: str) -> list[float]:
         """First values of the rows a session was given, in the order they were applied."""
         return [row[0] for row in self.sessions[session_id].rows]
 
-    def take_fault(self) -> Fault | None:
+    def enter(self, call: str) -> Fault | None:
+        """A call or frame came; returns what to do wrong with it."""
+        self.calls.append(call)
+        self.arrived.release()
+        self.gate.wait()
+        return self._take_fault()
+
+    def _take_fault(self) -> Fault | None:
         with self.lock:
             return self.faults.popleft() if self.faults else None
 
@@ -186,8 +196,7 @@ class _Forecasts(forecast_pb2_grpc.ForecastServiceServicer):
         self._server = server
 
     def Forecast(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self._server.calls.append("Forecast")
-        fault = self._server.take_fault()
+        fault = self._server.enter("Forecast")
         if fault and not fault.after_commit:
             _fail(context, fault)
         times = [row.time_us for row in request.rows] if request.rows[0].HasField("time_us") else None
@@ -223,9 +232,7 @@ class _Forecasts(forecast_pb2_grpc.ForecastServiceServicer):
             names |= {session.handle: session.session_id for session in request.sessions}
             if not request.HasField("frame"):
                 continue
-            self._server.calls.append("frame")
-            self._server.gate.wait()
-            fault = self._server.take_fault()
+            fault = self._server.enter("frame")
             if fault and not fault.after_commit and not fault.in_frame:
                 _fail(context, fault)
             response = self._frame(request.frame, names, fault)

@@ -1,0 +1,74 @@
+"""`statecast inspect`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from models.manifest import Manifest
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A model.onnx, or a model's directory: its highest version.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Print what a model file says of itself."""
+    from models.artifact import ArtifactError, unseal
+
+    file = _newest(path)
+    try:
+        _, manifest = unseal(file.read_bytes())
+    except (OSError, ArtifactError) as error:
+        print(f"statecast inspect: {file}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if as_json:
+        print(manifest.model_dump_json(indent=2))
+    else:
+        _print_table(manifest)
+
+
+def _newest(path: Path) -> Path:
+    """The file itself, that of a version's directory, or that of a model's highest version."""
+    if not path.is_dir():
+        return path
+    versions = [entry for entry in path.iterdir() if entry.name.isdecimal()]
+    newest = max(versions, key=lambda entry: int(entry.name), default=path)
+    return newest / "model.onnx"
+
+
+def _print_table(manifest: "Manifest") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, title=manifest.name, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _lines(manifest):
+        table.add_row(name, value)
+    Console(highlight=False).print(table)
+
+
+def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
+    summary = manifest.training
+    features = [feature.name + (" (required)" if feature.required else "") for feature in manifest.features]
+    states = [f"{state.name} {list(state.shape)} {state.dtype}" for state in manifest.states]
+    scores = [f"{name} {value:.4g}" for name, value in manifest.backtest.items()]
+    return [
+        ("digest", manifest.digest),
+        ("cell", manifest.cell),
+        ("features, target first", "\n".join(features)),
+        ("frequency", f"{manifest.frequency}, season of {manifest.season_length} steps"),
+        ("horizon", str(manifest.horizon)),
+        ("quantile levels", ", ".join(map(str, manifest.quantile_levels))),
+        (f"state, {manifest.state_bytes} bytes", "\n".join(states)),
+        ("opset", str(manifest.opset)),
+        (
+            "trained on",
+            f"{summary.num_series} series, {summary.num_rows} rows, {summary.num_missing} missing",
+        ),
+        ("", f"{summary.first_time:%Y-%m-%d %H:%M} to {summary.last_time:%Y-%m-%d %H:%M} UTC"),
+        ("backtest", "\n".join(scores)),
+        ("parity error", f"{manifest.parity_error:.2g}"),
+    ]

@@ -1,0 +1,75 @@
+"""`statecast train`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cli.options import options_of
+from training.settings import SettingsError, TrainSettings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from models.manifest import Manifest
+    from training.train import Published
+
+_METRICS = ("mae", "mase", "smape", "weighted_quantile_loss", "coverage")
+
+
+@options_of(TrainSettings, config_help="options file (TOML), the names with underscores; flags beat it")
+def train(given: dict[str, Any], config: Path | None) -> None:
+    """Fit a forecaster on a file of series and publish it to a repository."""
+    try:
+        settings = TrainSettings.build(given, config)
+        published = _run(settings)
+    except SettingsError as error:
+        _fail(str(error))
+    _report(published, settings)
+
+
+def _run(settings: TrainSettings) -> "Published":
+    try:
+        from training.errors import DataError
+        from training.parity import ParityError
+        from training.train import train as run
+    except ModuleNotFoundError as error:
+        _fail(f"{error.name} is not installed; training needs: pip install 'statecast-server[train]'")
+    try:
+        return run(settings, progress=sys.stderr.isatty())
+    except (DataError, ParityError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"statecast train: {message}", file=sys.stderr)
+    raise SystemExit(2) from None
+
+
+def _report(published: "Published", settings: TrainSettings) -> None:
+    from rich.console import Console
+
+    manifest, console = published.manifest, Console(soft_wrap=True, highlight=False)
+    summary = manifest.training
+    console.print(f"[bold]{published.path}[/bold]  (model {manifest.name}, version {published.version})")
+    console.print(
+        f"{manifest.cell} on {summary.num_series} series, {summary.num_rows} rows, "
+        f"{summary.num_missing} values missing; horizon {manifest.horizon}, every {manifest.frequency}"
+    )
+    console.print(_score_table(manifest))
+    console.print(f"parity: ONNX Runtime is within {manifest.parity_error:.1e} of torch (scaled units)")
+    console.print(f"serve it:  statecast serve --repository {settings.repository}")
+
+
+def _score_table(manifest: "Manifest") -> "Table":
+    """The backtest, beside seasonal naive where that has the same score."""
+    from rich.table import Table
+
+    table = Table(title="backtest on the validation part", title_justify="left")
+    table.add_column("score")
+    table.add_column("model", justify="right")
+    table.add_column("seasonal naive", justify="right")
+    for metric in _METRICS:
+        if metric in manifest.backtest:
+            naive = manifest.backtest.get(f"seasonal_naive_{metric}")
+            table.add_row(metric, f"{manifest.backtest[metric]:.4g}", "" if naive is None else f"{naive:.4g}")
+    return table
