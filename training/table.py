@@ -91,14 +91,22 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise DataError(path, expected="comma-separated UTF-8 text", found=str(error).strip()) from error
     frame.columns = frame.columns.str.strip()
     frame.index = pd.RangeIndex(2, len(frame) + 2)
-    short = frame.isna()  # a line that ends early; a blank line is short of every column but the first
-    blank = (short | (frame == "")).all(axis=1)
-    frame, short = frame[~blank], short[~blank]
-    if short.to_numpy().any():
-        at = int(short.any(axis=1).to_numpy().argmax())
-        row, found = int(frame.index[at]), str(int((~short.iloc[at]).sum()))
-        raise DataError(path, row=row, expected=f"{len(frame.columns)} fields", found=found)
+    frame = frame.fillna("")
+    frame = frame[~(frame == "").all(axis=1)]  # blank lines
+    if (frame.iloc[:, -1] == "").any():
+        _check_num_fields(path, len(frame.columns))
     return frame
+
+
+def _check_num_fields(path: Path, expected: int) -> None:
+    """Tell a line that ends early from one whose last cells are empty: pandas reads both alike."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        for fields in reader:
+            if "".join(fields).strip() and len(fields) < expected:
+                raise DataError(
+                    path, row=reader.line_num, expected=f"{expected} fields", found=str(len(fields))
+                )
 
 
 def _check_header(path: Path) -> None:
@@ -151,14 +159,15 @@ def _numbers(path: Path, column: "pd.Series[str]") -> npt.NDArray[np.float64]:
     wrong = np.isinf(numbers)
     # A cell that is no number is either a word for "missing" or a mistake.
     unread = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
-    wrong[unread] |= [str(cell).strip().lower() not in _MISSING for cell in column.iloc[unread]]
+    for at in unread:
+        wrong[at] = str(column.iloc[at]).strip().lower() not in _MISSING
     if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
+        first = int(wrong.argmax())
         raise DataError(
             path,
-            row=int(column.index[at]),
+            row=int(column.index[first]),
             column=str(column.name),
             expected="a finite number, or nothing where it is missing",
-            found=repr(column.iloc[at]),
+            found=repr(column.iloc[first]),
         )
     return numbers
