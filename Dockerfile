@@ -27,9 +27,9 @@ RUN python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps 
     && cd /srv/statecast/lib/python3*/site-packages \
     && rm -rf numpy/distutils numpy/f2py onnx/backend onnx/reference onnxruntime/capi/libonnxruntime.so.* \
         onnxruntime/quantization onnxruntime/tools onnxruntime/transformers \
-    && find pygments/lexers -name '[a-z]*.py' ! -name python.py -delete \
+    && find pygments/lexers -name '*.py' ! -name __init__.py ! -name _mapping.py ! -name python.py -delete \
     && find . -depth -type d -name tests -exec rm -r {} + \
-    && find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.h' -o -name '*.cc' -o -name '*.proto' \) -delete \
+    && find . -type f \( -name '*.a' -o -name '*.cc' -o -name '*.h' -o -name '*.proto' -o -name '*.pxd' -o -name '*.pyi' \) -delete \
     && python3 -m compileall -q --invalidation-mode unchecked-hash .
 
 # PyTorch's own index has a build without CUDA, a tenth of the size:
