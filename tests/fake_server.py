@@ -31,6 +31,8 @@ MODEL = "sum"
 
 # What a row with this value is answered with: never applied.
 REFUSED_VALUE = -1.0
+# A frame with a row of this value ends its stream.
+FATAL_VALUE = -2.0
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,8 @@ class _Forecasts(forecast_pb2_grpc.ForecastServiceServicer):
             fault = self._server.enter("frame")
             if fault and not fault.after_commit and not fault.in_frame:
                 _fail(context, fault)
+            if FATAL_VALUE in unpack(request.frame.values, VALUE, "values"):
+                _fail(context, Fault(grpc.StatusCode.INVALID_ARGUMENT, message="wrong"))
             response = self._frame(request.frame, names, fault)
             if fault and fault.after_commit:
                 _fail(context, fault)

@@ -40,10 +40,11 @@ async def run(steps: Flow[T], perform: Callable[[Step], Awaitable[Any]]) -> T:
 
 
 async def remote(answer: Awaitable[T]) -> T:
-    """Await a call, telling our cancellation from the other side's.
+    """Await a call, telling our task's cancellation from the call's.
 
     Raises:
-        Unacknowledged: the other side ended the call as cancelled, which grpc.aio raises as CancelledError.
+        Unacknowledged: something else cancelled the call, such as closing the client in another task, which
+            grpc.aio raises as CancelledError too.
     """
     try:
         return await answer

@@ -23,8 +23,9 @@ CORRELATION_ID = "statecast-correlation-id"
 RETRY_DELAY = "grpc-retry-pushback-ms"
 
 _NAME_BY_NUMBER: dict[int, str] = {code.value[0]: code.name for code in grpc.StatusCode}
-# What gRPC's core and proxies say under INTERNAL or UNKNOWN where it was the connection that broke.
-_BROKEN = ("rst_stream", "stream removed", "connection reset", "goaway")
+# What gRPC's core and proxies say under INTERNAL or UNKNOWN where it was the connection that broke. The
+# last is grpc.aio's (seen with 1.85): a write that finds its stream ended hides the status it ended with.
+_BROKEN = ("rst_stream", "stream removed", "connection reset", "goaway", "internal error from core")
 _TOO_LARGE = "message larger than max"
 
 
