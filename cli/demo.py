@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from statecast import Forecast
     from training.dataset import Dataset, SeriesData
     from training.picture import Streamed
     from training.settings import TrainSettings
@@ -159,12 +160,10 @@ def _stream(address: str, one: "SeriesData", num_held_out: int, console: "Consol
     return Streamed(one.times, one.target, start, np.array(forecasts), naive, model.quantile_levels)
 
 
-def _print_row(one: "SeriesData", row: int, forecast: object, console: "Console") -> None:
+def _print_row(one: "SeriesData", row: int, forecast: "Forecast", console: "Console") -> None:
+    """What was forecast for a row one step before it came, beside what came."""
     import numpy as np
 
-    from statecast import Forecast
-
-    assert isinstance(forecast, Forecast)
     came, (lower, *_, upper) = one.target[row], forecast.values[0]
     middle = forecast.values[0][len(forecast.quantile_levels) // 2]
     if np.isnan(came):
