@@ -1,1 +1,6 @@
 """Runs models: state arena, graphs, ONNX Runtime. The only place that imports onnxruntime."""
+
+import os
+
+# ONNX Runtime 1.29 and later report to their maker unless told not to before they are loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

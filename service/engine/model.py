@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph
+
 from models.frequency import Frequency
 from models.manifest import Manifest
 from service.engine.arena import Arena
@@ -41,8 +43,6 @@ def prepare(loaded: LoadedModel, device: str, intra_op_threads: int) -> ServedMo
 
 
 def _runner(loaded: LoadedModel, arena: Arena, device: str, intra_op_threads: int) -> Runner:
-    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph
-
     try:
         graphs = split(loaded.graph, loaded.manifest)
         return NumpyRunner(graphs, loaded.manifest, arena, device, intra_op_threads)

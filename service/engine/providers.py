@@ -4,6 +4,7 @@ import onnxruntime
 
 from service.errors import DeviceUnavailable
 
+RUNTIME = f"onnxruntime {onnxruntime.__version__}"
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 

@@ -2,11 +2,11 @@
 
 import sys
 
-import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
 from service.engine.model import ServedModel
+from service.engine.providers import RUNTIME
 from service.settings import Settings
 
 
@@ -33,6 +33,6 @@ def print_banner(settings: Settings, address: str, models: list[ServedModel]) ->
     console.print(table)
     console.print(
         f"device {settings.device}, {settings.intra_op_threads} thread(s) an operator, "
-        f"onnxruntime {onnxruntime.__version__}, up to {settings.max_sessions:,} sessions a model"
+        f"{RUNTIME}, up to {settings.max_sessions:,} sessions a model"
     )
     console.print(f"try: statecast stream --server {address} --model {models[0].name} --data FILE.csv")
