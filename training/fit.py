@@ -56,10 +56,12 @@ def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) ->
             seed=settings.seed,
         )
         last = _last_checkpoint(settings, directory)
-        best = ModelCheckpoint(
-            directory, "best", monitor="val_loss", save_last=True, enable_version_counter=False
-        )
-        callbacks: list[Callback] = [EarlyStopping("val_loss", patience=settings.patience), best]
+        callbacks: list[Callback] = [
+            EarlyStopping("val_loss", patience=settings.patience),
+            ModelCheckpoint(directory, "best", monitor="val_loss", enable_version_counter=False),
+            # `save_last` would copy the best one; a run goes on from where it was. After "best", to note it.
+            ModelCheckpoint(directory, "last", enable_version_counter=False),
+        ]
         if progress:
             callbacks.append(EpochProgress(settings.max_epochs))
         trainer = lightning.Trainer(
@@ -77,7 +79,7 @@ def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) ->
             reload_dataloaders_every_n_epochs=1,
         )
         trainer.fit(module, datamodule=_Segments(settings, dataset), ckpt_path=last)
-        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+        state = torch.load(directory / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(state)
     return module.forecaster.cpu().eval()
 

@@ -79,22 +79,23 @@ class TrainingSegments:
         self._num_lanes = min(batch_size, most)
         self._piece_length = max(shortest, math.ceil(total / self._num_lanes))
         self._length = segment_length
-        self._random = np.random.default_rng([seed, epoch])
+        self._key = [seed, epoch]
         self._passes = math.ceil(MIN_STEPS * segment_length * self._num_lanes / total)
 
     def __iter__(self) -> Iterator[Segment]:
-        pieces = [piece for _ in range(self._passes) for piece in self._shuffled()]
+        random = np.random.default_rng(self._key)
+        pieces = [piece for _ in range(self._passes) for piece in self._shuffled(random)]
         return _walk(deque(pieces), self._num_lanes, self._length)
 
-    def _shuffled(self) -> list[_Piece]:
-        pieces = [piece for index in range(len(self._series)) for piece in self._cut(index)]
-        return [pieces[i] for i in self._random.permutation(len(pieces))]
+    def _shuffled(self, random: np.random.Generator) -> list[_Piece]:
+        pieces = [piece for index in range(len(self._series)) for piece in self._cut(index, random)]
+        return [pieces[i] for i in random.permutation(len(pieces))]
 
-    def _cut(self, index: int) -> Iterator[_Piece]:
+    def _cut(self, index: int, random: np.random.Generator) -> Iterator[_Piece]:
         """Cut at a random offset, so that no row is always the first of its piece."""
         values, targets = self._series[index], self._targets[index]
         num = len(values)
-        offset = int(self._random.integers(self._piece_length)) if num > self._piece_length else 0
+        offset = int(random.integers(self._piece_length)) if num > self._piece_length else 0
         cuts = [0, *range(offset, num, self._piece_length), num]
         for start, stop in itertools.pairwise(cuts):
             if stop - start > WARM_UP:
