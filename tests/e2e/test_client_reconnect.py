@@ -322,6 +322,41 @@ async def test_a_frame_refused_to_the_end_is_refused_alone(server, client):
     assert server.values("a") == [2]
 
 
+async def test_an_entry_sent_again_leaves_its_neighbours_answer_alone(server, client):
+    """Where one entry of a frame was overloaded, the others keep the forecasts of their first answer."""
+    async with entered(client.stream(MODEL)) as stream:
+        await now(stream.open(["a", "b"]))
+        server.faults.append(BUSY_ENTRY)
+        results = await now(stream.forecast({"a": [1, 2], "b": [3, 4]}, reply="each"))
+    for result in results.values():
+        assert result.num_skipped == 0
+        assert [forecast.position for forecast in result.forecasts] == [1, 2]
+    assert server.values("a") == [1, 2]
+    assert server.values("b") == [3, 4]
+
+
+async def test_a_frame_that_may_have_been_applied_is_never_called_refused(server, client):
+    """Its first answer was lost and its second an overload: it stays in flight."""
+    async with entered(client.stream(MODEL)) as stream:
+        await now(stream.open(["a"]))
+        server.faults.extend([LOSE_REPLY, BUSY_FOR_EVER])
+        with pytest.raises(Overloaded):
+            await now(stream.forecast({"a": 1}))
+        assert (await now(stream.forecast({"a": 2})))["a"].position == 2
+    assert server.values("a") == [1, 2]
+
+
+async def test_a_stream_behind_its_session_catches_up(server, client):
+    """Rows at positions that the session has passed are skipped and counted; those after them apply."""
+    await now(client.session(MODEL, "a").observe([1, 2, 3]))
+    async with entered(client.stream(MODEL)) as stream:
+        await now(stream.open(["a"], positions=[0]))
+        skipped = (await now(stream.forecast({"a": 1})))["a"]
+        assert (skipped.position, skipped.num_skipped) == (3, 1)
+        assert (await now(stream.forecast({"a": 4})))["a"].num_skipped == 0
+    assert server.values("a") == [1, 2, 3, 4]
+
+
 async def test_a_wrong_stream_refuses_the_frame_that_was_wrong(server, client):
     """A stream that ends over one frame is opened again for those behind it."""
     async with entered(client.stream(MODEL)) as stream:
