@@ -104,6 +104,7 @@ class Overloaded(StatecastError):
     ) -> None:
         super().__init__(message, code=code, field=field)
         self.retry_after_s = retry_after_s
+        self.retryable = retry_after_s is None or retry_after_s >= 0
 
 
 class Unanswered(StatecastError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import grpc
 
@@ -75,13 +75,15 @@ def from_status(code: str, message: str, trailers: Mapping[str, str] | None = No
 
 def from_frame_error(error: forecast_pb2.FrameError) -> StatecastError:
     """The error of a whole frame."""
-    return _from_number(error.code, error.message, error.field)
+    return from_status(_name(error.code), error.message, _as_trailers(error))
 
 
 def from_entry_error(error: forecast_pb2.EntryError) -> StatecastError:
     """The error of one entry of a frame."""
-    committed = error.committed_position if error.HasField("committed_position") else None
-    return _from_number(error.code, error.message, error.field, committed)
+    trailers = _as_trailers(error)
+    if error.HasField("committed_position"):
+        trailers[COMMITTED_POSITION] = str(error.committed_position)
+    return from_status(_name(error.code), error.message, trailers)
 
 
 def cancelled() -> StatecastError:
@@ -89,12 +91,16 @@ def cancelled() -> StatecastError:
     return Unacknowledged("the call was cancelled before its answer came", code="CANCELLED")
 
 
-def _from_number(code: int, message: str, field: str, committed: int | None = None) -> StatecastError:
-    error = from_status(_NAME_BY_NUMBER.get(code, "UNKNOWN"), message)
-    error.field = field
-    if isinstance(error, PositionConflict):
-        error.committed_position = committed
-    return error
+def _name(number: int) -> str:
+    return _NAME_BY_NUMBER.get(number, "UNKNOWN")
+
+
+def _as_trailers(error: forecast_pb2.FrameError | forecast_pb2.EntryError) -> dict[str, str]:
+    """What an error in a frame says, as a failed call's trailers would."""
+    trailers = {FIELD: quote(error.field)}
+    if error.HasField("retry_after_ms"):
+        trailers[RETRY_DELAY] = str(error.retry_after_ms)
+    return trailers
 
 
 def _integer(text: str | None) -> int | None:

@@ -173,7 +173,12 @@ def refuse(frame_id: int, error: StatecastError) -> pb.StreamForecastsResponse:
     status = status_of(error)
     return pb.StreamForecastsResponse(
         frame_id=frame_id,
-        frame_error=pb.FrameError(code=status.number, message=status.message, field=status.field),
+        frame_error=pb.FrameError(
+            code=status.number,
+            message=status.message,
+            field=status.field,
+            retry_after_ms=status.retry_after_ms,
+        ),
     )
 
 
@@ -185,6 +190,7 @@ def _entry_error(index: int, error: StatecastError) -> pb.EntryError:
         message=status.message,
         field=status.field,
         committed_position=status.committed_position,
+        retry_after_ms=status.retry_after_ms,
     )
 
 

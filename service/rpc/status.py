@@ -34,6 +34,9 @@ _CODES: dict[type[StatecastError], grpc.StatusCode] = {
 }
 
 
+# A negative delay asks the client not to send again by itself (gRFC A6).
+_NEVER_MS = -1
+
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
@@ -45,7 +48,7 @@ class Status:
     message: str
     field: str = ""
     committed_position: int | None = None
-    retry_after_s: float | None = None
+    retry_after_ms: int | None = None
     correlation_id: str = ""
     detail: Message | None = None
 
@@ -78,10 +81,11 @@ def status_of(error: StatecastError) -> Status:
         case QueueFull(retry_after_s=retry_after_s):
             delay = duration_pb2.Duration(nanos=round(retry_after_s * 1e9))
             detail = error_details_pb2.RetryInfo(retry_delay=delay)
-            return Status(code, message, retry_after_s=retry_after_s, detail=detail)
+            return Status(code, message, retry_after_ms=round(retry_after_s * 1000), detail=detail)
         case TooManySessions():
             subject = error_details_pb2.QuotaFailure.Violation(subject="max_sessions", description=message)
-            return Status(code, message, detail=error_details_pb2.QuotaFailure(violations=[subject]))
+            quota = error_details_pb2.QuotaFailure(violations=[subject])
+            return Status(code, message, retry_after_ms=_NEVER_MS, detail=quota)
         case EngineFailure(correlation_id=correlation_id):
             detail = error_details_pb2.RequestInfo(request_id=correlation_id)
             return Status(code, message, correlation_id=correlation_id, detail=detail)
@@ -110,7 +114,7 @@ def _plain_trailers(status: Status) -> list[tuple[str, str]]:
         trailers.append(("statecast-committed-position", str(status.committed_position)))
     if status.correlation_id:
         trailers.append(("statecast-correlation-id", status.correlation_id))
-    if status.retry_after_s is not None:
+    if status.retry_after_ms is not None:
         # The name that gRPC itself gives a server's wish about retries (gRFC A6).
-        trailers.append(("grpc-retry-pushback-ms", str(round(status.retry_after_s * 1000))))
+        trailers.append(("grpc-retry-pushback-ms", str(status.retry_after_ms)))
     return trailers

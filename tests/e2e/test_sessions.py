@@ -3,8 +3,10 @@
 import grpc
 import pytest
 
+import statecast
 from statecast.v1 import forecast_pb2 as pb
 from statecast.v1 import forecast_pb2_grpc, session_pb2, session_pb2_grpc
+from tests.server_process import serving
 
 HOUR_US = 3_600_000_000
 
@@ -70,3 +72,16 @@ def test_models_do_not_share_sessions(forecasts, sessions):
     forecasts.Forecast(pb.ForecastRequest(model="gru", session_id="shared-name", rows=_rows(1)))
     with pytest.raises(grpc.RpcError, match="model 'two' has no session"):
         sessions.GetSession(session_pb2.GetSessionRequest(model="two", session_id="shared-name"))
+
+
+def test_a_session_too_many_is_refused_for_good(repository):
+    """The client learns at once that waiting does not help, unary and in a frame; the others go on."""
+    with serving(repository, "--max-sessions", "1") as small, statecast.Client(small.address) as client:
+        client.session("gru", "first").observe(1.0)
+        with pytest.raises(statecast.Overloaded, match="max_sessions") as caught:
+            client.session("gru", "second").observe(1.0)
+        assert not caught.value.retryable
+        with client.stream("gru") as stream:
+            replies = stream.forecast({"first": 2.0, "second": 2.0})
+        assert replies["first"].position == 2
+        assert isinstance(replies["second"], statecast.Overloaded)

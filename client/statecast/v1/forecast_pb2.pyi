@@ -137,25 +137,29 @@ class StreamForecastsResponse(_message.Message):
     def __init__(self, frame_id: _Optional[int] = ..., frame_error: _Optional[_Union[FrameError, _Mapping]] = ..., entry_errors: _Optional[_Iterable[_Union[EntryError, _Mapping]]] = ..., positions: _Optional[bytes] = ..., num_skipped: _Optional[bytes] = ..., num_late: _Optional[bytes] = ..., num_missing_steps: _Optional[bytes] = ..., num_forecasts: _Optional[bytes] = ..., forecasts: _Optional[bytes] = ..., horizon: _Optional[int] = ..., num_quantile_levels: _Optional[int] = ..., model_version: _Optional[int] = ..., forecast_positions: _Optional[bytes] = ...) -> None: ...
 
 class FrameError(_message.Message):
-    __slots__ = ("code", "message", "field")
+    __slots__ = ("code", "message", "field", "retry_after_ms")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FIELD_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     code: int
     message: str
     field: str
-    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ...) -> None: ...
+    retry_after_ms: int
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class EntryError(_message.Message):
-    __slots__ = ("entry", "code", "message", "field", "committed_position")
+    __slots__ = ("entry", "code", "message", "field", "committed_position", "retry_after_ms")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FIELD_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_POSITION_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     entry: int
     code: int
     message: str
     field: str
     committed_position: int
-    def __init__(self, entry: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., committed_position: _Optional[int] = ...) -> None: ...
+    retry_after_ms: int
+    def __init__(self, entry: _Optional[int] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., committed_position: _Optional[int] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
