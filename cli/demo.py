@@ -51,13 +51,14 @@ def demo(
 
 def _run(data: Path | None, given: dict[str, object], output: Path, console: "Console") -> None:
     from training.dataset import read_dataset
-    from training.train import train
 
     output.mkdir(parents=True, exist_ok=True)
     settings = _settings(data or _demonstration_file(output), given, output)
     dataset = read_dataset(settings)
     held_out = {one.id: _num_held_out(one, settings.horizon) for one in dataset.series}
     history = _write_history(dataset, held_out, settings, output / "history.csv")
+    from training.train import train  # brings torch and Lightning, once the file is known to be good
+
     console.rule(f"1. train on all but the last rows of {settings.data}")
     published = train(settings.model_copy(update={"data": history}), progress=True)
     console.print(f"wrote {published.path} (parity with torch: {published.manifest.parity_error:.1e})")
