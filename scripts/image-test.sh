@@ -115,13 +115,14 @@ refuses_a_missing_repository() {
 
 drains() {
     local began status loading
-    "$PYTHON" scripts/image_client.py load "$target" co2 >"$scratch/load" 2>&1 &
+    timeout 60 "$PYTHON" scripts/image_client.py load "$target" co2 >"$scratch/load" 2>&1 &
     loading=$!
-    until grep -q answering "$scratch/load"; do kill -0 $loading || { cat "$scratch/load"; return 1; }; sleep 0.05; done
+    until grep -q answering "$scratch/load"; do kill -0 $loading 2>/dev/null || { cat "$scratch/load"; return 1; }; sleep 0.05; done
     began=$(date +%s%N)
     "$engine" kill --signal TERM "$container" >/dev/null
-    status=$(timeout $((stop_limit_s + 5)) "$engine" wait "$container")
+    status=$(timeout $((stop_limit_s + 5)) "$engine" wait "$container" || echo none)
     drain_ms=$((($(date +%s%N) - began) / 1000000))
+    [[ $status != none ]] || "$engine" kill --signal KILL "$container" >/dev/null
     wait $loading || { cat "$scratch/load"; return 1; }
     cat "$scratch/load"
     if [[ $status != 0 ]]; then "$engine" logs "$container"; echo "exit status $status, expected 0"; return 1; fi
