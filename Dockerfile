@@ -10,7 +10,7 @@ RUN python3 -m venv --without-pip /srv/statecast
 WORKDIR /src
 COPY constraints.txt constraints-torch.txt pyproject.toml ./
 COPY client/pyproject.toml client/
-RUN touch README.md && python3 -m pip --python /srv/statecast/bin/python install --quiet \
+RUN touch README.md client/README.md && python3 -m pip --python /srv/statecast/bin/python install --quiet \
     -c constraints.txt ./client '.[serve]'
 
 # Our code on top, less what a server never opens: other packages' tests, tools, headers and lexers,

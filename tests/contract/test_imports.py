@@ -2,11 +2,14 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import helper
 
 # Imports every module below the package named by the only argument, then prints what is loaded.
 LOAD_ALL = """
@@ -16,6 +19,14 @@ names = [m.name for m in pkgutil.walk_packages(package.__path__, package.__name_
 for name in names:
     importlib.import_module(name)
 print(json.dumps({"walked": names, "loaded": sorted({name.partition(".")[0] for name in sys.modules})}))
+"""
+# Imports the package named by the first argument, then runs the model file named by the second.
+LOAD_MODEL = """
+import importlib, json, sys
+importlib.import_module(sys.argv[1])
+import onnxruntime
+onnxruntime.InferenceSession(sys.argv[2], providers=["CPUExecutionProvider"])
+print(json.dumps({"loaded": sorted(sys.modules)}))
 """
 HELP = """
 import json, sys
@@ -34,6 +45,7 @@ import json, sys
 import grpc, grpc.aio, google.protobuf.json_format, numpy
 print(json.dumps({"loaded": sorted({name.partition(".")[0] for name in sys.modules})}))
 """
+TELEMETRY_SWITCH = "ORT_DISABLE_TELEMETRY"
 CLIENT = Path(__file__).parents[2] / "client" / "statecast"
 
 
@@ -44,10 +56,17 @@ def imports_of(path: Path) -> list[str]:
     return plain + [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
 
 
-def loaded_by(program: str, *arguments: str, cwd: Path) -> dict[str, list[str]]:
+def loaded_by(
+    program: str, *arguments: str, cwd: Path, env: dict[str, str] | None = None
+) -> dict[str, list[str]]:
     """What a fresh interpreter, away from the checkout, has loaded after `program`."""
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     loaded: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
@@ -87,3 +106,18 @@ def test_the_client_imports_three_packages() -> None:
 def test_help_is_light(heavy: str, tmp_path: Path) -> None:
     """`statecast --help` answers without loading what its commands need."""
     assert heavy not in loaded_by(HELP, cwd=tmp_path)["loaded"]
+
+
+@pytest.mark.parametrize("package", ["service.engine", "service.app", "training.parity"])
+def test_onnx_runtime_reports_to_nobody(package: str, tmp_path: Path) -> None:
+    """Where our code loads ONNX Runtime, it leaves no telemetry behind to send."""
+    model, home = tmp_path / "model.onnx", tmp_path / "home"
+    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "abs", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9), model)
+    # Both of these variables turn telemetry off by themselves.
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", TELEMETRY_SWITCH)}
+    home.mkdir()
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home)}
+    loaded_by(LOAD_MODEL, package, str(model), cwd=tmp_path, env=environment)
+    assert [path.name for path in home.rglob("deviceid")] == []
