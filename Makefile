@@ -55,8 +55,7 @@ lint: $(INSTALLED) ## Check style: ruff, buf
 
 .PHONY: types
 types: $(INSTALLED) ## Check types: mypy --strict
-	@# An editable install is an import hook, which mypy does not follow to client/.
-	MYPYPATH=client $(BIN)/mypy
+	$(BIN)/mypy
 
 .PHONY: imports
 imports: $(INSTALLED) ## Check which package imports which: import-linter
