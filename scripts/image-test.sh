@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Builds the image and tries it, as its users will run it. Needs podman or docker, and make install.
 #   BASE=IMAGE, TAG=NAME   as in scripts/image-build.sh
+#   ENGINE=docker          where podman is here too
 #   SKIP_BUILD=1           tries the image TAG as it is
 set -euo pipefail
 cd "$(dirname "$0")/.."
-engine=$(basename "$(command -v podman || command -v docker)") || true
+engine=${ENGINE:-$(basename "$(command -v podman || command -v docker)")} || true
 [[ -n $engine ]] || { echo "make image-test needs podman or docker: neither is here" >&2; exit 1; }
 export ENGINE=$engine TAG=${TAG:-statecast} PYTHON=${PYTHON:-.venv/bin/python}
 # The drain's limit in the image, and room for the engine.

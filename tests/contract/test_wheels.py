@@ -66,9 +66,10 @@ def test_the_client_wheel_holds_stubs_and_types(wheels: dict[str, Path]) -> None
     } <= files
 
 
-def test_the_server_wheel_carries_the_licence(wheels: dict[str, Path]) -> None:
-    """The licence travels with the code."""
-    assert any(name.endswith("/licenses/LICENSE") for name in files_of(wheels["statecast_server"]))
+@pytest.mark.parametrize("name", ["statecast", "statecast_server"])
+def test_the_licence_travels_with_the_code(wheels: dict[str, Path], name: str) -> None:
+    """Each wheel carries the licence."""
+    assert any(path.endswith("/licenses/LICENSE") for path in files_of(wheels[name]))
 
 
 def test_the_command_runs_from_the_wheels(wheels: dict[str, Path], tmp_path: Path) -> None:
