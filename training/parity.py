@@ -29,7 +29,8 @@ class ParityError(RuntimeError):
         self.tensor = tensor
         self.error = error
         super().__init__(
-            f"parity: {tensor} of ONNX Runtime is {error:.3g} from torch's in scaled units, expected at most {TOLERANCE}"
+            f"parity: {tensor} of ONNX Runtime is {error:.3g} scaled units from torch's, "
+            f"expected at most {TOLERANCE}"
         )
 
 

@@ -6,8 +6,6 @@ Shapes: N forecasts, K steps ahead, Q quantile levels.
 import numpy as np
 import numpy.typing as npt
 
-from models.frequency import Frequency
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -82,11 +80,6 @@ def seasonal_naive(history: Floats, horizon: int, season_length: int) -> Floats:
 def median_column(levels: Floats) -> int:
     """Index of the level nearest the median: the point forecast."""
     return int(np.abs(levels - 0.5).argmin())
-
-
-def season_of(frequency: str) -> int:
-    """Steps in a season at this frequency; see `Frequency.season_length`."""
-    return Frequency.parse(frequency).season_length
 
 
 def _mean(values: Floats) -> float:

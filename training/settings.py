@@ -42,8 +42,8 @@ class TrainSettings(BaseModel):
         (0.1, 0.5, 0.9), min_length=1, description="quantiles to forecast, ascending"
     )
 
-    max_epochs: int = Field(60, ge=1, description="epochs at most")
-    patience: int = Field(10, ge=1, description="epochs without improvement before training stops")
+    max_epochs: int = Field(100, ge=1, description="epochs at most")
+    patience: int = Field(15, ge=1, description="epochs without improvement before training stops")
     batch_size: int = Field(32, ge=1, description="series, or pieces of series, walked side by side")
     segment_length: int = Field(64, ge=2, description="rows between truncations of back-propagation")
     learning_rate: float = Field(3e-3, gt=0, description="Adam's step size")
@@ -55,6 +55,7 @@ class TrainSettings(BaseModel):
         0.02, ge=0, lt=1, description="share of observations hidden in training, so that gaps are learned"
     )
     seed: int = Field(0, ge=0, lt=2**32, description="the same seed gives the same model")
+    threads: int = Field(1, ge=1, description="CPU threads; more pay only for hundreds of hidden units")
     work_dir: Path | None = Field(None, description="directory for checkpoints; without it none are kept")
     resume: bool = Field(False, description="go on from the last checkpoint in the work directory, if any")
 
