@@ -61,6 +61,10 @@ types: $(INSTALLED) ## Check types: mypy --strict
 imports: $(INSTALLED) ## Check which package imports which: import-linter
 	$(BIN)/lint-imports --no-logo
 
+.PHONY: bench
+bench: $(INSTALLED) ## Measure speed against limits of the same run; ARGS="--only NAME", "--quick"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 .PHONY: stubs
 stubs: $(INSTALLED) ## Regenerate the client's stubs from proto/
 	PYTHON=$(BIN)/python scripts/generate-stubs.sh

@@ -1,0 +1,28 @@
+"""The rows of the table, by what they share."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from benchmarks.bench import Bench
+from benchmarks.measure import Outcome, Target
+from benchmarks.rows import frames, histories, overload, resident, single
+
+Run = Callable[[Bench], Iterator[Outcome]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that are measured together, on servers of their own."""
+
+    targets: tuple[Target, ...]
+    run: Run
+
+
+GROUPS = (
+    Group(frames.TARGETS, frames.run),
+    Group(single.TARGETS, single.run),
+    Group(resident.TARGETS, resident.run),
+    Group(histories.TARGETS, histories.run),
+    Group(histories.MIXED_TARGETS, histories.run_mixed),
+    Group(overload.TARGETS, overload.run),
+)
