@@ -35,6 +35,9 @@ from statecast.v1 import (
 
 _log = structlog.get_logger()
 
+# Handing a batch to another thread and back costs more than so many rows do.
+_MAX_INLINE_ROWS = 512
+
 _SERVICES = (
     forecast_pb2.DESCRIPTOR.services_by_name["ForecastService"].full_name,
     session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
@@ -118,7 +121,7 @@ class Server:
     def _worker(self, model: ServedModel, clock: Clock) -> SessionWorker:
         s = self._settings
         steps = StepLimits(s.max_gap_steps, s.max_rows_per_chunk + s.max_gap_steps)
-        limits = Limits(s.session_ttl_s, s.max_batch_size, s.max_queued_rows, steps)
+        limits = Limits(s.session_ttl_s, s.max_batch_size, s.max_queued_rows, _MAX_INLINE_ROWS, steps)
         return SessionWorker(model, limits, clock, self._executor)
 
     def _add_services(self) -> None:

@@ -22,9 +22,6 @@ _log = structlog.get_logger()
 
 # Longer than any batch takes, short enough that a client tries again while it still matters.
 _RETRY_AFTER_S = 0.1
-# Rows that a batch may hold and still run on the event loop's own thread: handing it to another thread
-# and back costs more than so many rows do.
-_MAX_INLINE_ROWS = 512
 # Rows of an entry that still go whole beside single steps, and rows of histories in one batch: while
 # steps come, so few that a step waits about a millisecond; else as many as run at full speed.
 _MAX_STEP_ROWS = 16
@@ -35,11 +32,16 @@ _STEPS_ARE_RECENT_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one model's sessions; see the settings of the same names."""
+    """Bounds of one model's sessions; see the settings of the same names.
+
+    Attributes:
+        max_inline_rows: rows that a batch may hold and still run on the event loop's own thread.
+    """
 
     session_ttl_s: float
     max_batch_size: int
     max_queued_rows: int
+    max_inline_rows: int
     steps: StepLimits
 
 
@@ -164,7 +166,7 @@ class SessionWorker:
             self.model.frequency,
             self._limits.steps,
         )
-        if len(batch.values) <= _MAX_INLINE_ROWS:
+        if len(batch.values) <= self._limits.max_inline_rows:
             outcomes, standing = self._run(batch, planned)
         else:
             running = asyncio.get_running_loop().run_in_executor(self._executor, self._run, batch, planned)
