@@ -22,7 +22,6 @@ from service.sessions.catalog import Catalog
 from service.sessions.plan import StepLimits
 from service.sessions.worker import Limits, SessionWorker
 from service.settings import Settings
-from service.store.memory import MemoryStore
 from service.telemetry.banner import print_banner
 from service.telemetry.logs import configure_logs
 from statecast.v1 import (
@@ -35,6 +34,9 @@ from statecast.v1 import (
 )
 
 _log = structlog.get_logger()
+
+# Handing a batch to another thread and back costs more than so many rows do.
+_MAX_INLINE_ROWS = 512
 
 _SERVICES = (
     forecast_pb2.DESCRIPTOR.services_by_name["ForecastService"].full_name,
@@ -50,7 +52,12 @@ def load_models(settings: Settings) -> list[ServedModel]:
         StartupError: there is none, one is refused, or the device is not there.
     """
     return [
-        prepare(load(settings.repository, file), settings.device, settings.intra_op_threads)
+        prepare(
+            load(settings.repository, file),
+            settings.device,
+            settings.intra_op_threads,
+            settings.max_sessions,
+        )
         for file in latest_versions(settings.repository)
     ]
 
@@ -114,8 +121,8 @@ class Server:
     def _worker(self, model: ServedModel, clock: Clock) -> SessionWorker:
         s = self._settings
         steps = StepLimits(s.max_gap_steps, s.max_rows_per_chunk + s.max_gap_steps)
-        limits = Limits(s.max_sessions, s.max_batch_size, s.max_queued_rows, steps)
-        return SessionWorker(model, MemoryStore(s.session_ttl_s, clock), limits, self._executor)
+        limits = Limits(s.session_ttl_s, s.max_batch_size, s.max_queued_rows, _MAX_INLINE_ROWS, steps)
+        return SessionWorker(model, limits, clock, self._executor)
 
     def _add_services(self) -> None:
         limits = FrameLimits(self._settings.max_rows_per_chunk, self._settings.max_message_bytes)

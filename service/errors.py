@@ -8,7 +8,7 @@
     ├── QueueFull             too many rows wait: back off
     ├── TooManySessions       no room for another session
     ├── Draining              the server is going away and took nothing of this
-    └── EngineFailure         the model failed on these rows; the session stands before them
+    └── EngineFailure         the model failed; the session stands before some row of these
     StartupError
     ├── InvalidSettings       a setting is wrong
     ├── ModelRefused          a model file is damaged or is not what it says
@@ -49,10 +49,10 @@ class UnknownSession(StatecastError):
 class PositionConflict(StatecastError):
     """The rows start after the committed position: some before them would be lost."""
 
-    def __init__(self, session_id: str, committed: int, found: int) -> None:
-        self.session_id, self.committed, self.found = session_id, committed, found
+    def __init__(self, committed: int, found: int) -> None:
+        self.committed, self.found = committed, found
         super().__init__(
-            f"position {found}: session {session_id!r} has consumed {committed} rows; send from {committed}"
+            f"position {found}: the session has consumed {committed} rows; send from {committed}"
         )
 
 
@@ -80,7 +80,7 @@ class Draining(StatecastError):
 
 
 class EngineFailure(StatecastError):
-    """The model failed on these rows. The log has the cause under the correlation id."""
+    """The model failed. The session stands before some row of the request; the log has the cause."""
 
     def __init__(self, correlation_id: str) -> None:
         self.correlation_id = correlation_id

@@ -1,6 +1,6 @@
-"""Advancing sessions: the contract, and the runner that gathers and scatters states with numpy."""
+"""Advancing sessions: the contract, and the runner that every device and graph can do."""
 
-from enum import Enum
+from enum import IntEnum
 from typing import Protocol, cast
 
 import numpy as np
@@ -8,24 +8,28 @@ import numpy.typing as npt
 
 from models.artifact import FORECAST, READ_OUT, ROWS, next_name
 from models.manifest import Manifest
-from service.engine.arena import Arena, Slots, States
+from service.engine.arena import Arena, States
 from service.engine.graphs import Graphs
 from service.engine.providers import open_session
+from service.engine.slots import Slots
 
 Rows = npt.NDArray[np.float64]
 Forecasts = npt.NDArray[np.float32]
 
 
-class Reply(Enum):
+class Reply(IntEnum):
     """Which forecasts a step returns."""
 
-    NONE = "none"
-    LAST = "last"
-    EACH = "each"
+    NONE = 0
+    LAST = 1
+    EACH = 2
 
 
 class Runner(Protocol):
-    """Advances sessions of one model. B sessions, T rows each, F features, K horizon, Q levels."""
+    """Advances sessions of one model. B sessions, T rows each, F features, K horizon, Q levels.
+
+    Owns the states. One call at a time.
+    """
 
     def step(self, slots: Slots, rows: Rows, reply: Reply) -> Forecasts | None:
         """Advance distinct `slots` by `rows` (B, T, F), T >= 1, and commit their next states.
@@ -41,9 +45,17 @@ class Runner(Protocol):
         """The forecasts (B, K, Q) of the states as they stand; changes nothing."""
         ...
 
+    def reset(self, slots: Slots) -> None:
+        """Put `slots` into the initial state."""
+        ...
+
+    def states(self, slots: Slots) -> States:
+        """A copy of the states of `slots`, each (B, *shape), in this machine's memory."""
+        ...
+
 
 class NumpyRunner:
-    """ONNX Runtime between a numpy gather and a numpy scatter."""
+    """ONNX Runtime between a numpy gather and a numpy scatter: the fallback and the reference."""
 
     def __init__(
         self, graphs: Graphs, manifest: Manifest, arena: Arena, device: str, intra_op_threads: int
@@ -72,6 +84,14 @@ class NumpyRunner:
     def read_out(self, slots: Slots) -> Forecasts:
         """See `Runner.read_out`."""
         return self._run_read_out(self._arena.gather(slots))
+
+    def reset(self, slots: Slots) -> None:
+        """See `Runner.reset`."""
+        self._arena.reset(slots)
+
+    def states(self, slots: Slots) -> States:
+        """See `Runner.states`."""
+        return self._arena.gather(slots)
 
     def _run_read_out(self, states: States) -> Forecasts:
         wanted = {tensor.name for tensor in self._read_out.get_inputs()}

@@ -1,18 +1,18 @@
 """ForecastService: unary forecasts, and streams of frames."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from collections import deque
+from collections.abc import AsyncIterator
 
 import grpc
 
 from service.errors import Draining, InvalidRequest, StatecastError
 from service.rpc import frames, unary, validation
 from service.rpc.guard import guarded, surprise
+from service.rpc.handles import MAX_HANDLE, Handles
 from service.rpc.status import Context, abort
 from service.sessions.catalog import Catalog
-from service.sessions.chunk import Applied, Chunk
+from service.sessions.frame import Frame
 from service.sessions.worker import SessionWorker
 from statecast.v1 import forecast_pb2 as pb
 from statecast.v1 import forecast_pb2_grpc
@@ -36,154 +36,154 @@ class ForecastService(forecast_pb2_grpc.ForecastServiceServicer):
     ) -> pb.ForecastResponse:
         """See `forecast.proto`."""
         worker = self._catalog.worker(request.model)
-        manifest = worker.model.manifest
-        chunk = unary.decode(
-            request, manifest, self._limits.max_rows_per_chunk, self._limits.max_message_bytes
-        )
-        worker.check_room(len(chunk.values))
-        applied = await worker.submit(chunk)
-        assert isinstance(applied, Applied)
-        return unary.encode(applied, worker, validation.horizon_of(request.horizon, manifest))
+        limits = self._limits
+        return await unary.forecast(request, worker, limits.max_rows_per_chunk, limits.max_message_bytes)
 
     async def StreamForecasts(  # noqa: N802 - gRPC's name
-        self,
-        requests: "AsyncIterator[pb.StreamForecastsRequest]",
-        context: Context,
-    ) -> AsyncIterator[pb.StreamForecastsResponse]:
+        self, requests: "AsyncIterator[pb.StreamForecastsRequest]", context: Context
+    ) -> None:
         """See `forecast.proto`. While draining, frames read are answered, then the stream ends."""
         stream = _Stream(self._catalog, self._limits)
-        reader = asyncio.create_task(stream.read(requests, self._draining))
+        reader = asyncio.create_task(stream.read(requests))
+        writer = asyncio.create_task(stream.write(context))
+        draining = asyncio.create_task(self._draining.wait())
         try:
-            async with contextlib.aclosing(stream.responses()) as responses:
-                async for response in responses:
-                    yield response
+            await asyncio.wait({reader, draining, writer}, return_when=asyncio.FIRST_COMPLETED)
+            is_draining = not reader.done()
+            if is_draining:
+                reader.cancel()
+            stream.end()
+            await writer
+            if is_draining:
+                raise Draining
             await reader
         except StatecastError as error:
             await abort(context, error)
+        except grpc.aio.AbortError:
+            raise
         except Exception as error:
-            if isinstance(error, grpc.aio.AbortError):
-                raise
             await abort(context, surprise(error))
         finally:
-            reader.cancel()
+            for task in (reader, writer, draining):
+                task.cancel()
+            stream.drop()
+
+
+class _Answer:
+    """A frame's place in the order of answers."""
+
+    __slots__ = ("accepted", "is_ready", "response", "worker")
+
+    def __init__(self) -> None:
+        self.is_ready = False
+        self.response: pb.StreamForecastsResponse | None = None
+        self.accepted: frames.Accepted | None = None
+        self.worker: SessionWorker | None = None
+
+    def encode(self) -> pb.StreamForecastsResponse:
+        """The message, once ready."""
+        if self.response is not None:
+            return self.response
+        assert self.accepted is not None
+        assert self.worker is not None
+        return frames.encode(self.accepted, self.worker)
 
 
 class _Stream:
-    """One stream: its handles, and its frames in order."""
+    """One stream: its handles, and its answers in the order of its frames."""
 
     def __init__(self, catalog: Catalog, limits: frames.FrameLimits) -> None:
         self._catalog = catalog
         self._limits = limits
         self._model_by_handle: dict[int, str] = {}
-        self._session_by_handle: dict[str, dict[int, str]] = {}
-        self._under_way: asyncio.Queue[asyncio.Task[pb.StreamForecastsResponse] | None] = asyncio.Queue(
-            _MAX_FRAMES_UNDER_WAY
-        )
+        self._handles: dict[str, Handles] = {}
+        self._answers: deque[_Answer] = deque()
+        self._is_ended = False
+        self._changed = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
 
-    async def responses(self) -> AsyncGenerator[pb.StreamForecastsResponse, None]:
-        """In the order of the frames, until `read` ends."""
-        task = None
-        try:
-            while (task := await self._under_way.get()) is not None:
-                yield await task
-        finally:
-            self._drop(task)
-
-    async def read(
-        self, requests: "AsyncIterator[pb.StreamForecastsRequest]", draining: asyncio.Event
-    ) -> None:
+    async def read(self, requests: "AsyncIterator[pb.StreamForecastsRequest]") -> None:
         """Read until the sender ends the stream.
 
         Raises:
-            Draining: the server is going away; every frame read so far is still answered.
             StatecastError: a handle is wrong; the stream cannot go on without it.
         """
-        wait_for_drain = asyncio.create_task(draining.wait())
-        try:
-            while (request := await _next(requests, wait_for_drain)) is not None:
-                self._open(request)
-                if request.HasField("frame"):
-                    # Frames are queued here, in order of arrival; only their replies are awaited elsewhere.
-                    await self._under_way.put(self._submit(request.frame))
-        finally:
-            wait_for_drain.cancel()
-            await self._under_way.put(None)
+        async for request in requests:
+            if request.sessions:
+                self._name(request)
+            if request.HasField("frame"):
+                self._submit(request.frame)
+                if not self._has_room.is_set():
+                    await self._has_room.wait()
 
-    def _open(self, request: pb.StreamForecastsRequest) -> None:
+    async def write(self, context: Context) -> None:
+        """Write answers in order until the stream has ended and nothing is left."""
+        while True:
+            while self._answers and self._answers[0].is_ready:
+                message = self._answers.popleft().encode()
+                self._has_room.set()
+                await context.write(message)
+            if self._is_ended and not self._answers:
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    def end(self) -> None:
+        """No more frames come; `write` ends after the last answer."""
+        self._is_ended = True
+        self._changed.set()
+
+    def drop(self) -> None:
+        """Nobody reads answers any more: entries whose batch has not begun are not applied."""
+        for answer in self._answers:
+            if answer.accepted is not None and answer.accepted.frame is not None:
+                answer.accepted.frame.drop()
+
+    def _name(self, request: pb.StreamForecastsRequest) -> None:
         for index, session in enumerate(request.sessions):
+            handle, model = session.handle, session.model
             field = f"sessions[{index}]"
-            if session.handle >= frames.MAX_HANDLE:
-                raise InvalidRequest(f"{field}.handle", session.handle, f"below {frames.MAX_HANDLE}")
-            self._catalog.worker(session.model)
+            if handle >= MAX_HANDLE:
+                raise InvalidRequest(f"{field}.handle", handle, f"below {MAX_HANDLE}")
+            if model not in self._handles:
+                self._catalog.worker(model)
+                self._handles[model] = Handles()
             validation.check_session_id(session.session_id, f"{field}.session_id")
-            before = self._model_by_handle.get(session.handle)
-            if before is not None:
-                del self._session_by_handle[before][session.handle]
-            self._model_by_handle[session.handle] = session.model
-            self._session_by_handle.setdefault(session.model, {})[session.handle] = session.session_id
+            before = self._model_by_handle.get(handle, model)
+            if before != model:
+                self._handles[before].forget(handle)
+            self._model_by_handle[handle] = model
+            self._handles[model].name(handle, session.session_id)
 
-    def _submit(self, frame: pb.Frame) -> "asyncio.Task[pb.StreamForecastsResponse]":
+    def _submit(self, message: pb.Frame) -> None:
+        answer = _Answer()
+        self._answers.append(answer)
+        if len(self._answers) >= _MAX_FRAMES_UNDER_WAY:
+            self._has_room.clear()
+
+        def ready(_frame: Frame | None) -> None:
+            answer.is_ready = True
+            self._changed.set()
+
         try:
-            worker, sessions = self._addressed(frame)
-            decoded = frames.decode(frame, sessions, worker.model.manifest, self._limits)
-            worker.check_room(decoded.num_rows)
+            model = self._model_of(message)
+            answer.worker = self._catalog.worker(model)
+            answer.accepted = frames.accept(message, self._handles[model], answer.worker, self._limits, ready)
         except StatecastError as error:
-            return asyncio.ensure_future(_refused(frame.id, error))
-        waiting = [worker.submit(entry) if isinstance(entry, Chunk) else entry for entry in decoded.entries]
-        return asyncio.ensure_future(_answer(decoded, waiting, worker))
+            answer.response = frames.refuse(message.id, error)
+        except Exception as error:
+            answer.response = frames.refuse(message.id, surprise(error))
+        if answer.accepted is None or answer.accepted.frame is None:
+            ready(None)
 
-    def _addressed(self, frame: pb.Frame) -> tuple[SessionWorker, dict[int, str]]:
-        """The model of a frame's sessions, by its first handle, and that model's handles."""
+    def _model_of(self, frame: pb.Frame) -> str:
+        """The model of a frame's sessions, by its first handle."""
         if len(frame.handles) < 4:
             raise InvalidRequest("frame.handles", f"{len(frame.handles)} bytes", "at least one uint32")
         first = int.from_bytes(frame.handles[:4], "little")
         model = self._model_by_handle.get(first)
         if model is None:
-            raise InvalidRequest(
-                "frame.handles", f"{first} first", "a handle that this stream named in `sessions`"
-            )
-        return self._catalog.worker(model), self._session_by_handle[model]
-
-    def _drop(self, current: "asyncio.Task[pb.StreamForecastsResponse] | None") -> None:
-        """Nobody reads further responses: chunks whose batch has not begun are not applied."""
-        if current is not None:
-            current.cancel()
-        while not self._under_way.empty():
-            task = self._under_way.get_nowait()
-            if task is not None:
-                task.cancel()
-
-
-async def _next(
-    requests: "AsyncIterator[pb.StreamForecastsRequest]", wait_for_drain: "asyncio.Task[Any]"
-) -> pb.StreamForecastsRequest | None:
-    """The next request, or None at the end of the stream.
-
-    Raises:
-        Draining: the server is going away.
-    """
-    reading: asyncio.Task[pb.StreamForecastsRequest | None] = asyncio.create_task(_anext(requests))
-    try:
-        await asyncio.wait({reading, wait_for_drain}, return_when=asyncio.FIRST_COMPLETED)
-        if reading.done():
-            return reading.result()
-        raise Draining
-    finally:
-        reading.cancel()
-
-
-async def _anext(requests: "AsyncIterator[pb.StreamForecastsRequest]") -> pb.StreamForecastsRequest | None:
-    return await anext(requests, None)
-
-
-async def _answer(
-    decoded: frames.DecodedFrame, waiting: list["StatecastError | asyncio.Future[Any]"], worker: SessionWorker
-) -> pb.StreamForecastsResponse:
-    futures = [entry for entry in waiting if isinstance(entry, asyncio.Future)]
-    settled = iter(await asyncio.gather(*futures, return_exceptions=True))
-    outcomes: list[Any] = [next(settled) if isinstance(entry, asyncio.Future) else entry for entry in waiting]
-    return frames.encode(decoded, outcomes, worker)
-
-
-async def _refused(frame_id: int, error: StatecastError) -> pb.StreamForecastsResponse:
-    return frames.refuse(frame_id, error)
+            expected = "a handle that this stream named in `sessions`"
+            raise InvalidRequest("frame.handles", f"{first} first", expected)
+        return model

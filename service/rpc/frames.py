@@ -1,23 +1,22 @@
-"""`StreamForecasts`: packed frames to chunks, and what became of them back to columns."""
+"""`StreamForecasts`: packed frames in, and what became of them back to columns. No loop over entries."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from models.manifest import Manifest
-from service.engine.runner import Reply
+from service.engine.runner import Reply, Rows
 from service.errors import InvalidRequest, StatecastError
 from service.rpc import validation
+from service.rpc.handles import Handles
 from service.rpc.status import status_of
-from service.sessions.chunk import Applied, Chunk, Times
+from service.sessions.batch import row_indices
+from service.sessions.frame import NO_POSITION, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
 from statecast import columns
 from statecast.v1 import forecast_pb2 as pb
-
-MAX_HANDLE = 1 << 24
-
-Outcome = Applied | StatecastError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,58 +27,81 @@ class FrameLimits:
     max_message_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedFrame:
-    """A frame whose columns agree: an entry is a chunk, or the reason why it is refused."""
+@dataclass(eq=False, slots=True)
+class Accepted:
+    """A frame on its way.
+
+    Attributes:
+        id: the caller's number.
+        horizon: steps to return.
+        num_entries: N, those refused at once counted in.
+        errors: by entry, those refused at once.
+        frame: the others; None where there are none.
+    """
 
     id: int
     horizon: int
-    entries: list[Chunk | StatecastError]
-
-    @property
-    def num_rows(self) -> int:
-        """Rows to apply."""
-        return sum(len(entry.values) for entry in self.entries if isinstance(entry, Chunk))
+    num_entries: int
+    errors: dict[int, StatecastError]
+    frame: Frame | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Columns:
     """A frame's columns: N entries, R rows, F features."""
 
     handles: npt.NDArray[np.uint32]
-    lengths: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int64]
-    times_us: Times | None
-    values: npt.NDArray[np.float64]
+    lengths: Integers
+    positions: Integers
+    times_us: Integers | None
+    values: Rows
+
+    def only(self, keep: npt.NDArray[np.intp]) -> "_Columns":
+        """The entries that `keep` numbers."""
+        rows = row_indices((np.cumsum(self.lengths) - self.lengths)[keep], self.lengths[keep])
+        times = None if self.times_us is None else self.times_us[rows]
+        return _Columns(
+            self.handles[keep], self.lengths[keep], self.positions[keep], times, self.values[rows]
+        )
 
 
-def decode(
-    frame: pb.Frame, sessions: dict[int, str], manifest: Manifest, limits: FrameLimits
-) -> DecodedFrame:
-    """Check a frame: as a whole, then each entry on its own.
-
-    Args:
-        frame: as it came.
-        sessions: session ids by handle, of the frame's model.
+def accept(
+    message: pb.Frame,
+    handles: Handles,
+    worker: SessionWorker,
+    limits: FrameLimits,
+    done: Callable[[Frame], None],
+) -> Accepted:
+    """Check a frame, as a whole and entry by entry, and submit what is good of it.
 
     Raises:
         InvalidRequest: the columns disagree, or a field of the whole frame is wrong.
+        QueueFull: too many rows wait already. Nothing was submitted in either case.
     """
-    reply = validation.reply_of(frame.reply)
-    horizon = validation.horizon_of(frame.horizon, manifest)
+    manifest = worker.model.manifest
+    reply = validation.reply_of(message.reply)
+    horizon = validation.horizon_of(message.horizon, manifest)
     try:
-        cols = _columns(frame, len(manifest.features))
+        cols = _columns(message, len(manifest.features))
     except columns.ColumnError as error:
         raise InvalidRequest(f"frame.{error.field}", error.found, error.expected) from error
     validation.check_reply_size(len(cols.values), reply, manifest, limits.max_message_bytes)
-    ends = np.cumsum(cols.lengths)
-    entries: list[Chunk | StatecastError] = []
-    for index, (start, end) in enumerate(zip(ends - cols.lengths, ends, strict=True)):
-        try:
-            entries.append(_entry(cols, index, slice(start, end), sessions, manifest, reply, limits))
-        except InvalidRequest as error:
-            entries.append(error)
-    return DecodedFrame(frame.id, horizon, entries)
+    worker.check_room(len(cols.values))
+    errors = _entry_errors(cols, manifest, limits.max_rows_per_chunk)
+    slots = handles.resolve(cols.handles, worker.table, errors)
+    accepted = Accepted(message.id, horizon, len(cols.handles), errors)
+    if errors:
+        keep = np.setdiff1d(np.arange(len(cols.handles)), list(errors))
+        if not len(keep):
+            return accepted
+        cols, slots = cols.only(keep), slots[keep]
+    if reply is Reply.EACH and len(cols.lengths) == len(cols.values):
+        # One row each: after each row and after the last is the same.
+        reply = Reply.LAST
+    frame = Frame(slots, cols.lengths, cols.positions, cols.times_us, cols.values, reply, done)
+    accepted.frame = frame
+    worker.submit(frame)
+    return accepted
 
 
 def _columns(frame: pb.Frame, num_features: int) -> _Columns:
@@ -87,15 +109,17 @@ def _columns(frame: pb.Frame, num_features: int) -> _Columns:
     count = len(handles)
     if count == 0:
         raise InvalidRequest("frame.handles", "no entries", "at least one")
-    lengths = np.ones(count, np.int64)
     if frame.lengths:
         lengths = columns.unpack(frame.lengths, columns.LENGTH, "lengths").astype(np.int64)
         _check_count("lengths", len(lengths), count, "one per entry")
-    positions = np.full(count, columns.NO_POSITION, np.int64)
+        num_rows = int(lengths.sum())
+    else:
+        lengths, num_rows = np.ones(count, np.int64), count
     if frame.positions:
         positions = columns.unpack(frame.positions, columns.POSITION, "positions")
         _check_count("positions", len(positions), count, "one per entry")
-    num_rows = int(lengths.sum())
+    else:
+        positions = np.full(count, NO_POSITION, np.int64)
     times = None
     if frame.times_us:
         times = columns.unpack(frame.times_us, columns.TIME_US, "times_us")
@@ -110,62 +134,116 @@ def _check_count(field: str, found: int, expected: int, what: str) -> None:
         raise InvalidRequest(f"frame.{field}", f"{found} items", f"{expected} ({what})")
 
 
-def _entry(
-    cols: _Columns,
-    index: int,
-    rows: slice,
-    sessions: dict[int, str],
-    manifest: Manifest,
-    reply: Reply,
-    limits: FrameLimits,
-) -> Chunk:
-    field = f"frame entry {index}"
-    handle, position = int(cols.handles[index]), int(cols.positions[index])
-    session_id = sessions.get(handle)
-    if session_id is None:
-        raise InvalidRequest(f"{field}: handle", handle, "a handle that this stream named in `sessions`")
-    if position < columns.NO_POSITION:
+def _entry_errors(cols: _Columns, manifest: Manifest, max_rows: int) -> dict[int, StatecastError]:
+    """Entries that are wrong on their own. Columns say whether there are any, a loop says what it is."""
+    suspect = (cols.positions < NO_POSITION) | (cols.lengths == 0) | (cols.lengths > max_rows)
+    bad_rows = validation.bad_rows(cols.values, manifest)
+    if cols.times_us is not None:
+        bad_rows |= validation.bad_times(cols.times_us)
+    if bad_rows.any():
+        suspect |= (
+            np.bincount(
+                np.repeat(np.arange(len(cols.lengths)), cols.lengths)[bad_rows], minlength=len(cols.lengths)
+            )
+            > 0
+        )
+    if not suspect.any():
+        return {}
+    errors: dict[int, StatecastError] = {}
+    starts = np.cumsum(cols.lengths) - cols.lengths
+    for entry in np.flatnonzero(suspect).tolist():
+        rows = slice(int(starts[entry]), int(starts[entry] + cols.lengths[entry]))
+        try:
+            _check_entry(cols, entry, rows, manifest, max_rows)
+        except InvalidRequest as error:
+            errors[entry] = error
+    return errors
+
+
+def _check_entry(cols: _Columns, entry: int, rows: slice, manifest: Manifest, max_rows: int) -> None:
+    field = f"frame entry {entry}"
+    position = int(cols.positions[entry])
+    if position < NO_POSITION:
         raise InvalidRequest(f"{field}: position", position, "a number of rows, or -1 for none")
-    validation.check_num_rows(int(cols.lengths[index]), f"{field}: length", limits.max_rows_per_chunk)
+    validation.check_num_rows(int(cols.lengths[entry]), f"{field}: length", max_rows)
     validation.check_values(cols.values[rows], manifest, f"{field}: values")
-    times = None if cols.times_us is None else cols.times_us[rows]
-    if times is not None:
-        validation.check_times(times, f"{field}: times_us")
-    return Chunk(
-        session_id, cols.values[rows], times, None if position == columns.NO_POSITION else position, reply
-    )
+    if cols.times_us is not None:
+        validation.check_times(cols.times_us[rows], f"{field}: times_us")
 
 
-def encode(frame: DecodedFrame, outcomes: list[Outcome], worker: SessionWorker) -> pb.StreamForecastsResponse:
+def encode(accepted: Accepted, worker: SessionWorker) -> pb.StreamForecastsResponse:
     """The response, entries in the frame's order."""
-    manifest = worker.model.manifest
-    applied = [outcome if isinstance(outcome, Applied) else None for outcome in outcomes]
-    counts = [len(entry.forecasts) if entry else 0 for entry in applied]
+    n, frame = accepted.num_entries, accepted.frame
     response = pb.StreamForecastsResponse(
-        frame_id=frame.id,
-        entry_errors=[
-            _entry_error(index, outcome)
-            for index, outcome in enumerate(outcomes)
-            if isinstance(outcome, StatecastError)
-        ],
-        positions=columns.pack([entry.position if entry else -1 for entry in applied], columns.POSITION),
-        num_skipped=_counts([entry.num_skipped if entry else 0 for entry in applied]),
-        num_late=_counts([entry.num_late if entry else 0 for entry in applied]),
-        num_missing_steps=_counts([entry.num_missing_steps if entry else 0 for entry in applied]),
-        horizon=frame.horizon,
-        num_quantile_levels=len(manifest.quantile_levels),
+        frame_id=accepted.id,
+        horizon=accepted.horizon,
+        num_quantile_levels=len(worker.model.manifest.quantile_levels),
         model_version=worker.model.version,
     )
-    if counts != [1] * len(counts):
-        response.num_forecasts = columns.pack(counts, columns.COUNT)
-    made = [entry for entry in applied if entry is not None and len(entry.forecasts)]
-    if made:
-        forecasts = np.concatenate([entry.forecasts[:, : frame.horizon] for entry in made])
-        response.forecasts = columns.pack(forecasts, columns.FORECAST)
-    if any(count > 1 for count in counts):
-        positions = np.concatenate([entry.forecast_positions for entry in made])
-        response.forecast_positions = columns.pack(positions, columns.POSITION)
+    errors = accepted.errors
+    places = np.arange(n)
+    if frame is not None:
+        if errors:
+            places = np.setdiff1d(places, list(errors))
+        errors = errors | {int(places[entry]): error for entry, error in frame.result.errors.items()}
+        _encode_counts(frame.result, places, n, response)
+        _encode_forecasts(frame, places, n, accepted.horizon, response)
+    else:
+        response.positions = columns.pack(np.full(n, NO_POSITION), columns.POSITION)
+        response.num_forecasts = columns.pack(np.zeros(n), columns.COUNT)
+    if errors:
+        response.entry_errors.extend(_entry_error(entry, errors[entry]) for entry in sorted(errors))
     return response
+
+
+def _encode_counts(
+    result: FrameResult, places: npt.NDArray[np.intp], n: int, response: pb.StreamForecastsResponse
+) -> None:
+    response.positions = columns.pack(_placed(result.positions, places, n, NO_POSITION), columns.POSITION)
+    for name in ("num_skipped", "num_late", "num_missing_steps"):
+        counts = getattr(result, name)
+        if counts.any():
+            setattr(response, name, columns.pack(_placed(counts, places, n, 0), columns.COUNT))
+
+
+def _encode_forecasts(
+    frame: Frame, places: npt.NDArray[np.intp], n: int, horizon: int, response: pb.StreamForecastsResponse
+) -> None:
+    result = frame.result
+    if frame.reply is Reply.NONE:
+        response.num_forecasts = columns.pack(np.zeros(n), columns.COUNT)
+        return
+    if frame.reply is Reply.LAST:
+        given = np.ones(len(places), bool)
+        given[list(result.errors)] = False
+        if not given.all() or len(places) < n:
+            response.num_forecasts = columns.pack(_placed(given, places, n, 0), columns.COUNT)
+        if given.any():
+            assert result.dense is not None
+            dense = result.dense if given.all() else result.dense[given]
+            response.forecasts = columns.pack(dense[:, :horizon], columns.FORECAST)
+        return
+    each = [result.forecasts.get(entry, []) for entry in range(len(places))]
+    counts = np.array([sum(map(len, pieces)) for pieces in each])
+    response.num_forecasts = columns.pack(_placed(counts, places, n, 0), columns.COUNT)
+    if counts.any():
+        forecasts = np.concatenate([piece[:, :horizon] for pieces in each for piece in pieces])
+        response.forecasts = columns.pack(forecasts, columns.FORECAST)
+        positions = [
+            piece for entry in sorted(result.forecast_positions) for piece in result.forecast_positions[entry]
+        ]
+        response.forecast_positions = columns.pack(np.concatenate(positions), columns.POSITION)
+
+
+def _placed(
+    values: npt.NDArray[np.generic], places: npt.NDArray[np.intp], n: int, other: int
+) -> npt.NDArray[np.generic]:
+    """Values of the entries that were submitted, at their places among all N."""
+    if len(values) == n:
+        return values
+    placed = np.full(n, other, np.int64)
+    placed[places] = values
+    return placed
 
 
 def refuse(frame_id: int, error: StatecastError) -> pb.StreamForecastsResponse:
@@ -192,8 +270,3 @@ def _entry_error(index: int, error: StatecastError) -> pb.EntryError:
         committed_position=status.committed_position,
         retry_after_ms=status.retry_after_ms,
     )
-
-
-def _counts(counts: list[int]) -> bytes:
-    """A column of counts; empty where all are zero."""
-    return columns.pack(counts, columns.COUNT) if any(counts) else b""

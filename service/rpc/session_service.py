@@ -4,8 +4,7 @@ from service.rpc import validation
 from service.rpc.guard import guarded
 from service.rpc.status import Context
 from service.sessions.catalog import Catalog
-from service.sessions.chunk import Deletion, Ended
-from service.sessions.worker import SessionWorker
+from service.sessions.worker import Ended, SessionWorker
 from statecast.v1 import session_pb2 as pb
 from statecast.v1 import session_pb2_grpc
 
@@ -34,8 +33,7 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         """See `session.proto`."""
         worker = self._catalog.worker(request.model)
         validation.check_session_id(request.session_id)
-        ended = await worker.submit(Deletion(request.session_id))
-        assert isinstance(ended, Ended)
+        ended = await worker.delete(request.session_id)
         return pb.DeleteSessionResponse(session=_session(worker, request.session_id, ended))
 
 

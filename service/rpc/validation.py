@@ -68,6 +68,16 @@ def check_num_rows(num_rows: int, field: str, max_rows: int) -> None:
         raise InvalidRequest(field, f"{num_rows} rows", f"at most {max_rows} (max_rows_per_chunk)")
 
 
+def bad_rows(values: Rows, manifest: Manifest) -> npt.NDArray[np.bool_]:
+    """(R,): rows (R, F) with an infinity, or with a missing value where the model requires one."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return np.zeros(len(values), bool)
+    required = np.array([feature.required for feature in manifest.features])
+    bad: npt.NDArray[np.bool_] = (np.isinf(values) | (~finite & required)).any(axis=1)
+    return bad
+
+
 def check_values(values: Rows, manifest: Manifest, field: str) -> None:
     """Finite or missing, and missing only where the model allows it.
 
@@ -78,22 +88,31 @@ def check_values(values: Rows, manifest: Manifest, field: str) -> None:
     Raises:
         InvalidRequest: names the first bad value's row and feature.
     """
-    bad = np.isinf(values)
-    if bad.any():
-        raise _bad_value(bad, values, manifest, field, "a finite number, or NaN where missing")
-    required = np.array([feature.required for feature in manifest.features])
-    missing = np.isnan(values) & required
-    if missing.any():
-        raise _bad_value(missing, values, manifest, field, "a number: the model requires this feature")
+    bad = bad_rows(values, manifest)
+    if not bad.any():
+        return
+    row = int(bad.argmax())
+    for feature, value in zip(manifest.features, values[row].tolist(), strict=True):
+        where = f"{field} of row {row}, feature {feature.name!r}"
+        if np.isinf(value):
+            raise InvalidRequest(where, value, "a finite number, or NaN where missing")
+        if np.isnan(value) and feature.required:
+            raise InvalidRequest(where, value, "a number: the model requires this feature")
 
 
-def check_times(times_us: "npt.NDArray[np.int64]", field: str) -> None:
+def bad_times(times_us: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(R,): times outside the calendar."""
+    bad: npt.NDArray[np.bool_] = (times_us < _FIRST_TIME_US) | (times_us > _LAST_TIME_US)
+    return bad
+
+
+def check_times(times_us: npt.NDArray[np.int64], field: str) -> None:
     """Within the calendar.
 
     Raises:
         InvalidRequest: names the first row that is not.
     """
-    outside = (times_us < _FIRST_TIME_US) | (times_us > _LAST_TIME_US)
+    outside = bad_times(times_us)
     if outside.any():
         row = int(outside.argmax())
         expected = "microseconds since 1970-01-01 UTC in the years 1 to 9999"
@@ -110,11 +129,3 @@ def check_reply_size(num_rows: int, reply: Reply, manifest: Manifest, max_bytes:
     if reply is Reply.EACH and size > max_bytes * 0.9:
         found = f"REPLY_EACH for {num_rows} rows, {size} bytes of forecasts"
         raise InvalidRequest("reply", found, f"at most {max_bytes} bytes a message; send fewer rows")
-
-
-def _bad_value(
-    where: npt.NDArray[np.bool_], values: Rows, manifest: Manifest, field: str, expected: str
-) -> InvalidRequest:
-    row, column = (int(index) for index in np.argwhere(where)[0])
-    name = manifest.features[column].name
-    return InvalidRequest(f"{field} of row {row}, feature {name!r}", values[row, column], expected)

@@ -1,34 +1,53 @@
-"""Which rows of a chunk step the model: positions, duplicates, late rows and gaps. Pure functions."""
+"""Which rows step the model: positions, duplicates, late rows and gaps. Pure functions.
 
-from dataclasses import dataclass
+`plan_batch` sorts a whole batch by columns; the few entries that are not plain go through `plan`.
+"""
+
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from models.frequency import Frequency
-from service.engine.runner import Rows
-from service.errors import InvalidRequest, PositionConflict
-from service.sessions.chunk import Chunk, Times
+from service.engine.runner import Reply, Rows
+from service.errors import InvalidRequest, PositionConflict, StatecastError
+from service.sessions.batch import Batch, row_indices
+from service.sessions.frame import NO_POSITION, NO_TIME, Integers
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
+class StepLimits:
+    """How far one entry may advance a session.
+
+    Attributes:
+        max_gap_steps: missing steps that one gap in time inserts at most; a longer gap inserts so many.
+        max_steps: steps of a whole entry; one with more is refused.
+    """
+
+    max_gap_steps: int
+    max_steps: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Plan:
-    """What a chunk does to its session, before it is done.
+    """What an entry does to its session, before it is done.
 
     Attributes:
         rows: (S, F) float64: the rows to step, missing steps put in as rows of NaN; S may be 0.
-        observed: (N,) int64: which of the S rows were sent; the others are missing steps.
-        positions: (N,) int64: rows consumed after each of those.
+        observed: (N,) which of the S rows were sent; the others are missing steps.
+        positions: (N,) rows consumed after each of those.
         position: rows consumed once committed.
-        last_time_us: the session's last time once committed.
+        last_time_us: the session's last time once committed, NO_TIME where rows carried none.
     """
 
     rows: Rows
-    observed: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int64]
+    observed: Integers
+    positions: Integers
     position: int
-    last_time_us: int | None
+    last_time_us: int
     num_skipped: int
     num_late: int
 
@@ -38,49 +57,49 @@ class Plan:
         return len(self.rows) - len(self.observed)
 
 
-@dataclass(frozen=True, slots=True)
-class StepLimits:
-    """How far one chunk may advance a session.
-
-    Attributes:
-        max_gap_steps: missing steps that one gap in time inserts at most; a longer gap inserts so many.
-        max_steps: steps of a whole chunk; a chunk with more is refused.
-    """
-
-    max_gap_steps: int
-    max_steps: int
-
-
 def plan(
-    chunk: Chunk, committed: int, last_time_us: int | None, frequency: Frequency, limits: StepLimits
+    values: Rows,
+    times_us: Integers | None,
+    position: int,
+    committed: int,
+    last_time_us: int,
+    frequency: Frequency,
+    limits: StepLimits,
 ) -> Plan:
-    """Hold a chunk against what its session has consumed.
+    """Hold rows against what their session has consumed.
 
     Rows below the committed position are skipped. Of the rest, a row at or before the latest time is
     late: it is consumed, so that positions keep counting what the sender sent, and does not step the
     model. A gap of k steps between two times puts k - 1 missing steps between them.
 
+    Args:
+        values: (T, F).
+        times_us: (T,) or None.
+        position: rows consumed before the first row, or NO_POSITION.
+        committed: rows the session has consumed.
+        last_time_us: its last time, or NO_TIME.
+
     Raises:
-        PositionConflict: the chunk starts after the committed position.
-        InvalidRequest: gaps in time make more steps of the chunk than one may have.
+        PositionConflict: the rows start after the committed position.
+        InvalidRequest: gaps in time make more steps of the rows than an entry may have.
     """
     skipped = 0
-    if chunk.position is not None:
-        if chunk.position > committed:
-            raise PositionConflict(chunk.session_id, committed, chunk.position)
-        skipped = min(committed - chunk.position, len(chunk.values))
-    values = chunk.values[skipped:]
-    position = committed + len(values)
-    positions = np.arange(committed, position) + 1
-    if chunk.times_us is None or not len(values):
-        return Plan(values, positions - committed - 1, positions, position, last_time_us, skipped, 0)
+    if position != NO_POSITION:
+        if position > committed:
+            raise PositionConflict(committed, position)
+        skipped = min(committed - position, len(values))
+    values = values[skipped:]
+    after = committed + len(values)
+    positions = np.arange(committed, after) + 1
+    if times_us is None or not len(values):
+        return Plan(values, positions - committed - 1, positions, after, NO_TIME, skipped, 0)
 
-    times = chunk.times_us[skipped:]
+    times = times_us[skipped:]
     in_time = _advances(times, last_time_us)
     late = int((~in_time).sum())
     values, times, positions = values[in_time], times[in_time], positions[in_time]
     if not len(values):
-        return Plan(values, positions, positions, position, last_time_us, skipped, late)
+        return Plan(values, positions, positions, after, NO_TIME, skipped, late)
     observed = _step_of_each(times, last_time_us, frequency, limits.max_gap_steps)
     num_steps = int(observed[-1]) + 1
     if num_steps > limits.max_steps:
@@ -88,22 +107,164 @@ def plan(
         raise InvalidRequest("times_us", found, f"at most {limits.max_steps} steps")
     rows = np.full((num_steps, values.shape[1]), np.nan)
     rows[observed] = values
-    return Plan(rows, observed, positions, position, int(times[-1]), skipped, late)
+    return Plan(rows, observed, positions, after, int(times[-1]), skipped, late)
 
 
-def _advances(times: Times, last_time_us: int | None) -> npt.NDArray[np.bool_]:
+def _advances(times: Integers, last_time_us: int) -> Mask:
     """Which times are after every time before them."""
-    first = times[0] - 1 if last_time_us is None else last_time_us
-    latest = np.maximum.accumulate(np.concatenate([[first], times]))[:-1]
+    latest = np.maximum.accumulate(np.concatenate([[last_time_us], times]))[:-1]
     return times > latest
 
 
-def _step_of_each(
-    times: Times, last_time_us: int | None, frequency: Frequency, max_gap_steps: int
-) -> npt.NDArray[np.int64]:
+def _step_of_each(times: Integers, last_time_us: int, frequency: Frequency, max_gap_steps: int) -> Integers:
     """Each row's step, counted from 0 for the first step after the session's last row."""
     # A session's first row stands at its first step whenever it comes: there is nothing to be late for.
-    before = times[:1] if last_time_us is None else np.array([last_time_us])
+    before = times[:1] if last_time_us == NO_TIME else np.array([last_time_us])
     previous = np.concatenate([before, times[:-1]])
     steps = np.minimum(frequency.steps_between(previous, times), max_gap_steps + 1)
-    return cast(npt.NDArray[np.int64], np.cumsum(steps) - 1)
+    return cast(Integers, np.cumsum(steps) - 1)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Group:
+    """Entries that one run of the model advances: one number of steps, one kind of reply.
+
+    Attributes:
+        entries: (B,) of the batch.
+        rows: (B, S, F).
+        reply: which forecasts the run returns.
+        plans: of the entries that are not plain, else None: every row is an observation then.
+    """
+
+    entries: Integers
+    rows: Rows
+    reply: Reply
+    plans: list[Plan] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class BatchPlan:
+    """What a batch does, N entries.
+
+    Attributes:
+        groups: what steps.
+        standing: (M,) entries with no row to step: their forecast is that of the session as it stands.
+        refused: by entry, why.
+        positions, last_times_us, num_skipped, num_late, num_missing_steps: (N,) as in `Plan`.
+    """
+
+    positions: Integers
+    last_times_us: Integers
+    num_skipped: Integers
+    num_late: Integers
+    num_missing_steps: Integers
+    groups: list[Group] = field(default_factory=list)
+    standing: Integers = field(default_factory=lambda: np.empty(0, np.int64))
+    refused: dict[int, StatecastError] = field(default_factory=dict)
+
+
+def plan_batch(
+    batch: Batch,
+    committed: Integers,
+    last_times_us: Integers,
+    frequency: Frequency,
+    limits: StepLimits,
+) -> BatchPlan:
+    """Plan every entry of a batch.
+
+    Args:
+        committed: (N,) rows each entry's session has consumed.
+        last_times_us: (N,) its last time, or NO_TIME.
+    """
+    n = len(batch)
+    is_plain = (batch.positions == NO_POSITION) | (batch.positions == committed)
+    last = np.full(n, NO_TIME, np.int64)
+    if batch.times_us is not None:
+        is_plain &= _all_next(batch, batch.times_us, last_times_us, frequency)
+        last = batch.times_us[batch.starts + batch.lengths - 1]
+    counts = np.zeros((3, n), np.int64)
+    result = BatchPlan(committed + batch.lengths, last, *counts)
+    if is_plain.all():
+        result.groups = _plain_groups(batch, None)
+    else:
+        result.groups = _plain_groups(batch, np.flatnonzero(is_plain))
+        odd = np.flatnonzero(~is_plain)
+        _plan_odd(batch, odd, committed, last_times_us, frequency, limits, result)
+    return result
+
+
+def _all_next(batch: Batch, times: Integers, last_times_us: Integers, frequency: Frequency) -> Mask:
+    """Whether each row of an entry is exactly one step after the row before it."""
+    previous = np.empty_like(times)
+    previous[1:] = times[:-1]
+    previous[batch.starts] = last_times_us
+    known = (previous != NO_TIME) & (times != NO_TIME)
+    is_next = ~known
+    # A row without a time, after rows with one, has nothing to be held against; and the other way round.
+    in_order = known & (times > previous)
+    is_next[in_order] = frequency.steps_between(previous[in_order], times[in_order]) == 1
+    return cast(Mask, np.logical_and.reduceat(is_next, batch.starts))
+
+
+def _plain_groups(batch: Batch, entries: Integers | None) -> list[Group]:
+    """Entries (None for all) by number of rows and kind of reply, rows as they came."""
+    num_features = batch.values.shape[1]
+    lengths, replies = batch.lengths, batch.replies
+    if entries is not None:
+        lengths, replies = lengths[entries], replies[entries]
+    if not len(lengths):
+        return []
+    first = int(lengths[0])
+    if entries is None and (lengths == first).all() and (replies == replies[0]).all():
+        rows = batch.values.reshape(len(batch), first, num_features)
+        return [Group(np.arange(len(batch)), rows, Reply(int(replies[0])))]
+    everything = np.arange(len(batch)) if entries is None else entries
+    groups = []
+    keys = lengths * len(Reply) + replies
+    for key in np.unique(keys):
+        members = everything[keys == key]
+        length, reply = divmod(int(key), len(Reply))
+        index = row_indices(batch.starts[members], batch.lengths[members])
+        rows = batch.values[index].reshape(len(members), length, num_features)
+        groups.append(Group(members, rows, Reply(reply)))
+    return groups
+
+
+def _plan_odd(
+    batch: Batch,
+    entries: Integers,
+    committed: Integers,
+    last_times_us: Integers,
+    frequency: Frequency,
+    limits: StepLimits,
+    result: BatchPlan,
+) -> None:
+    """The entries with duplicates, late rows, gaps or conflicts, one by one, into `result`."""
+    groups: dict[tuple[int, int], list[tuple[int, Plan]]] = {}
+    standing = []
+    for entry in entries.tolist():
+        rows = batch.rows(entry)
+        times = None if batch.times_us is None else batch.times_us[rows]
+        # The times of an entry are all given or all missing.
+        times = None if times is None or times[0] == NO_TIME else times
+        position, consumed = int(batch.positions[entry]), int(committed[entry])
+        try:
+            planned = plan(
+                batch.values[rows], times, position, consumed, int(last_times_us[entry]), frequency, limits
+            )
+        except StatecastError as error:
+            result.refused[entry] = error
+            continue
+        result.positions[entry], result.last_times_us[entry] = planned.position, planned.last_time_us
+        result.num_skipped[entry], result.num_late[entry] = planned.num_skipped, planned.num_late
+        result.num_missing_steps[entry] = planned.num_missing_steps
+        if len(planned.rows):
+            key = (len(planned.rows), int(batch.replies[entry]))
+            groups.setdefault(key, []).append((entry, planned))
+        else:
+            standing.append(entry)
+    result.standing = np.array(standing, np.int64)
+    for (_, reply), members in groups.items():
+        stacked = np.stack([planned.rows for _, planned in members])
+        numbers = np.array([entry for entry, _ in members])
+        result.groups.append(Group(numbers, stacked, Reply(reply), [planned for _, planned in members]))

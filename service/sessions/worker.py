@@ -1,82 +1,85 @@
 """One model's sessions: a queue, batches of whatever is ready, and commits."""
 
 import asyncio
-from collections import deque
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 import structlog
 
+from service.clock import Clock
 from service.engine.model import ServedModel
 from service.engine.runner import Forecasts, Reply
-from service.errors import (
-    EngineFailure,
-    QueueFull,
-    StatecastError,
-    TooManySessions,
-    UnknownSession,
-)
-from service.sessions.chunk import Applied, Chunk, Deletion, Ended, Waiting
-from service.sessions.plan import Plan, StepLimits, plan
-from service.store.memory import MemoryStore, SessionRecord
+from service.errors import EngineFailure, QueueFull, UnknownSession
+from service.sessions.batch import Batch, Part, join
+from service.sessions.frame import Frame, Integers
+from service.sessions.plan import BatchPlan, Group, StepLimits, plan_batch
+from service.sessions.queue import FrameQueue
+from service.sessions.table import SessionTable
 from service.telemetry.correlation import new_correlation_id
 
 _log = structlog.get_logger()
 
 # Longer than any batch takes, short enough that a client tries again while it still matters.
 _RETRY_AFTER_S = 0.1
-# Bounds what one run holds in memory when many long histories wait together.
-_MAX_BATCH_ROWS = 65_536
+# Rows of an entry that still go whole beside single steps, and rows of histories in one batch: while
+# steps come, so few that a step waits about a millisecond; else as many as run at full speed.
+_MAX_STEP_ROWS = 16
+_HISTORY_ROWS_BESIDE_STEPS = 512
+_HISTORY_ROWS = 16_384
+_STEPS_ARE_RECENT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one model's sessions; see the settings of the same names."""
+    """Bounds of one model's sessions; see the settings of the same names.
 
-    max_sessions: int
+    Attributes:
+        max_inline_rows: rows that a batch may hold and still run on the event loop's own thread.
+    """
+
+    session_ttl_s: float
     max_batch_size: int
     max_queued_rows: int
+    max_inline_rows: int
     steps: StepLimits
 
 
-@dataclass(slots=True)
-class _Step:
-    """A chunk on its way through the runner."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A session as it stood when it was read or deleted."""
 
-    waiting: Waiting
-    chunk: Chunk
-    plan: Plan
-    record: SessionRecord
-    is_new: bool
+    position: int
+    last_time_us: int | None
 
-    @property
-    def group(self) -> tuple[int, Reply]:
-        """Chunks of one length and one kind of reply share a run."""
-        return len(self.plan.rows), self.chunk.reply
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a group's run gave: forecasts, or why it failed."""
+
+    group: Group
+    forecasts: Forecasts | None
+    failure: Exception | None = None
 
 
 class SessionWorker:
-    """Applies chunks to the sessions of one model, each exactly once and in order of arrival.
+    """Applies frames to the sessions of one model, each row exactly once and in order of arrival.
 
-    A batch is whatever waits when the previous one ends, at most one chunk per session; there is no
-    timer. The runner works in `executor`; everything else happens on the event loop, and the arena
-    and the store are only touched between runs, by the worker's own task.
+    A batch is whatever waits when the previous one ends, at most one entry a session; there is no
+    timer. A small batch runs on the event loop's thread, a large one in `executor`; everything else
+    happens on the event loop. Tables and states change only between runs.
     """
 
-    def __init__(self, model: ServedModel, store: MemoryStore, limits: Limits, executor: Executor) -> None:
+    def __init__(self, model: ServedModel, limits: Limits, clock: Clock, executor: Executor) -> None:
         self.model = model
-        self._store = store
+        self.table = SessionTable(model.name, model.capacity, limits.session_ttl_s, clock)
         self._limits = limits
+        self._clock = clock
         self._executor = executor
-        self._queues: dict[str, deque[Waiting]] = {}
-        self._ready: deque[str] = deque()
-        self._num_queued_rows = 0
+        self._queue = FrameQueue(model.capacity, _MAX_STEP_ROWS)
+        self._deletions: list[tuple[str, asyncio.Future[Ended]]] = []
         self._wake = asyncio.Event()
-
-    def __len__(self) -> int:
-        """Open sessions."""
-        return len(self._store)
+        self._stepped_at_s = float("-inf")
 
     def check_room(self, num_rows: int) -> None:
         """Admission, before anything of a request is queued.
@@ -84,26 +87,19 @@ class SessionWorker:
         Raises:
             QueueFull: the rows that wait already leave no room.
         """
-        waiting, limit = self._num_queued_rows, self._limits.max_queued_rows
+        waiting, limit = self._queue.num_rows, self._limits.max_queued_rows
         # A request larger than the whole queue passes when nothing else waits, or it never would.
         if waiting and waiting + num_rows > limit:
             raise QueueFull(limit, _RETRY_AFTER_S)
 
-    def submit(self, request: Chunk | Deletion) -> "asyncio.Future[Applied | Ended]":
-        """Queue a chunk or a deletion behind its session's earlier ones.
+    def submit(self, frame: Frame) -> None:
+        """Queue a frame; its `done` is called when every entry is settled.
 
-        The future gives `Applied` (for a deletion `Ended`) or raises a `StatecastError`. Cancelling it
-        drops the chunk where its batch has not begun; after that it commits all the same.
+        Its slots come from `table.resolve`, with nothing awaited in between.
         """
-        waiting = Waiting(request)
-        queue = self._queues.get(request.session_id)
-        if queue is None:
-            queue = self._queues[request.session_id] = deque()
-            self._ready.append(request.session_id)
-        queue.append(waiting)
-        self._num_queued_rows += waiting.num_rows
+        self.table.take(frame.slots)
+        self._queue.put(frame)
         self._wake.set()
-        return waiting.done
 
     def describe(self, session_id: str) -> Ended:
         """A session as it stands; rows that still wait are not in it.
@@ -111,155 +107,240 @@ class SessionWorker:
         Raises:
             UnknownSession: there is none.
         """
-        record = self._store.get(session_id)
-        if record is None:
-            raise UnknownSession(self.model.name, session_id)
-        return Ended(record.position, record.last_time_us)
+        slot = self.table.find(session_id)
+        return Ended(int(self.table.positions[slot]), self.table.last_time_us(slot))
+
+    async def delete(self, session_id: str) -> Ended:
+        """End a session between two batches; rows that wait for it begin a new one.
+
+        Raises:
+            UnknownSession: there is none.
+        """
+        done: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._deletions.append((session_id, done))
+        self._wake.set()
+        return await done
 
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._ready:
-                batch = self._take()
-                await self._apply(batch)
-                self._put_back_ready(batch)
+            while self._queue or self._deletions:
+                self._delete_waiting()
+                self._reset_dirty()
+                parts = self._take()
+                if parts:
+                    await self._apply(join(parts))
+                # Let answers be written and further messages be read before the next batch is taken.
+                await asyncio.sleep(0)
 
-    def _take(self) -> list[Waiting]:
-        """At most one request of each session that has any, first come first served."""
-        batch: list[Waiting] = []
-        num_rows = 0
-        while self._ready and len(batch) < self._limits.max_batch_size and num_rows < _MAX_BATCH_ROWS:
-            waiting = self._queues[self._ready.popleft()].popleft()
-            batch.append(waiting)
-            num_rows += waiting.num_rows
-        self._num_queued_rows -= num_rows
-        return batch
-
-    def _put_back_ready(self, batch: list[Waiting]) -> None:
-        for waiting in batch:
-            session_id = waiting.request.session_id
-            if self._queues[session_id]:
-                self._ready.append(session_id)
+    def _take(self) -> list[Part]:
+        now_s = self._clock.monotonic_s()
+        if self._queue.has_steps:
+            self._stepped_at_s = now_s
+        recent = now_s - self._stepped_at_s < _STEPS_ARE_RECENT_S
+        history_rows = _HISTORY_ROWS_BESIDE_STEPS if recent else _HISTORY_ROWS
+        taken = self._queue.take(self._limits.max_batch_size, history_rows)
+        kept = []
+        for part in taken:
+            if part.frame.is_dropped:
+                self._leave(part)
             else:
-                del self._queues[session_id]
+                kept.append(part)
+        return kept
 
-    async def _apply(self, batch: list[Waiting]) -> None:
-        groups: dict[tuple[int, Reply], list[_Step]] = {}
-        for waiting in batch:
-            if waiting.done.done():
-                continue
-            try:
-                step = self._begin(waiting)
-            except StatecastError as error:
-                waiting.done.set_exception(error)
-                continue
-            except Exception as error:
-                self._fail([waiting], error)
-                continue
-            if step is not None:
-                groups.setdefault(step.group, []).append(step)
-        for steps in groups.values():
-            await self._run_group(steps)
+    def _leave(self, part: Part) -> None:
+        """A dropped frame's entries go without being applied."""
+        entries = slice(None) if part.entries is None else part.entries
+        num_rows = int(part.frame.lengths[entries].sum()) - part.offset
+        self._queue.finish(part, num_rows, is_over=True)
+        self.table.settle(part.slots)
 
-    def _begin(self, waiting: Waiting) -> _Step | None:
-        """Plan a chunk, or delete at once. A new session gets a slot, and a record only on commit."""
-        request = waiting.request
-        if isinstance(request, Deletion):
-            _settle(waiting, self._delete(request.session_id))
-            return None
-        record = self._store.use(request.session_id)
-        committed, last_time_us = (record.position, record.last_time_us) if record else (0, None)
-        planned = plan(request, committed, last_time_us, self.model.frequency, self._limits.steps)
-        if record is not None:
-            return _Step(waiting, request, planned, record, is_new=False)
-        return _Step(waiting, request, planned, self._open(), is_new=True)
-
-    def _open(self) -> SessionRecord:
-        for _, expired in self._store.pop_expired():
-            self.model.arena.release(expired.slot)
-        # Slots, not records: the other new sessions of this batch hold theirs already.
-        if len(self.model.arena) >= self._limits.max_sessions:
-            raise TooManySessions(self._limits.max_sessions)
-        return SessionRecord(self.model.arena.allocate())
-
-    def _delete(self, session_id: str) -> Ended:
-        ended = self.describe(session_id)
-        record = self._store.delete(session_id)
-        assert record is not None
-        self.model.arena.release(record.slot)
-        return ended
-
-    async def _run_group(self, steps: list[_Step]) -> None:
-        loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._executor, self._run, steps)
-        try:
-            # Shielded: a shutdown waits for a run that has begun, which commits or fails as a whole.
-            forecasts = await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
-        except Exception as error:
-            for step in steps:
-                if step.is_new:
-                    self.model.arena.release(step.record.slot)
-            self._fail([step.waiting for step in steps], error)
+    async def _apply(self, batch: Batch) -> None:
+        table = self.table
+        planned = plan_batch(
+            batch,
+            table.positions[batch.slots],
+            table.last_times_us[batch.slots],
+            self.model.frequency,
+            self._limits.steps,
+        )
+        if len(batch.values) <= self._limits.max_inline_rows:
+            outcomes, standing = self._run(batch, planned)
         else:
-            self._commit(steps, forecasts)
+            running = asyncio.get_running_loop().run_in_executor(self._executor, self._run, batch, planned)
+            try:
+                # Shielded: a shutdown waits for a run that has begun, which commits or fails as a whole.
+                outcomes, standing = await asyncio.shield(running)
+            except asyncio.CancelledError:
+                await asyncio.wait([running])
+                raise
+        self._commit(batch, planned, outcomes, standing)
 
-    def _run(self, steps: list[_Step]) -> Forecasts:
-        """In the executor's thread: forecasts (B, N, K, Q) of a group; N differs by the reply."""
-        runner = self.model.runner
-        slots = np.array([step.record.slot for step in steps], np.int64)
-        num_rows, reply = steps[0].group
-        if num_rows == 0:
-            return _none(len(steps)) if reply is Reply.NONE else runner.read_out(slots)[:, None]
-        forecasts = runner.step(slots, np.stack([step.plan.rows for step in steps]), reply)
-        if forecasts is None:
-            return _none(len(steps))
-        return forecasts if reply is Reply.EACH else forecasts[:, None]
+    def _run(self, batch: Batch, planned: BatchPlan) -> tuple[list[_Outcome], Forecasts | None]:
+        """Every group, then the forecasts (M, K, Q) of the standing entries; on any thread."""
+        runner, outcomes = self.model.runner, []
+        for group in planned.groups:
+            try:
+                forecasts = runner.step(batch.slots[group.entries], group.rows, group.reply)
+                outcomes.append(_Outcome(group, forecasts))
+            except Exception as error:
+                outcomes.append(_Outcome(group, None, error))
+        standing = None
+        if len(planned.standing) and (batch.replies[planned.standing] != Reply.NONE).any():
+            try:
+                standing = runner.read_out(batch.slots[planned.standing])
+            except Exception as error:
+                # Their rows were consumed before; only the answer is lost, and asking again is safe.
+                group = Group(planned.standing, np.empty((0, 0, 0)), Reply.LAST)
+                outcomes.append(_Outcome(group, None, error))
+        return outcomes, standing
 
-    def _commit(self, steps: list[_Step], forecasts: Forecasts) -> None:
-        for step, each in zip(steps, forecasts, strict=True):
-            planned = step.plan
-            step.record.position = planned.position
-            step.record.last_time_us = planned.last_time_us
-            self._store.commit(step.chunk.session_id, step.record)
-            made_at = np.full(len(each), planned.position)
-            if step.chunk.reply is Reply.EACH and len(planned.rows):
-                each, made_at = each[planned.observed], planned.positions
-            _settle(
-                step.waiting,
-                Applied(
-                    planned.position,
-                    planned.num_skipped,
-                    planned.num_late,
-                    planned.num_missing_steps,
-                    each,
-                    made_at,
-                ),
+    def _commit(
+        self, batch: Batch, planned: BatchPlan, outcomes: list[_Outcome], standing: Forecasts | None
+    ) -> None:
+        for outcome in outcomes:
+            if outcome.failure is not None:
+                failure = self._failure(outcome)
+                planned.refused.update(dict.fromkeys(outcome.group.entries.tolist(), failure))
+        if planned.refused:
+            committed = np.ones(len(batch), bool)
+            committed[list(planned.refused)] = False
+            planned.positions[~committed] = -1
+            self.table.commit(
+                batch.slots[committed], planned.positions[committed], planned.last_times_us[committed]
             )
+        else:
+            self.table.commit(batch.slots, planned.positions, planned.last_times_us)
+        dense = _dense(batch, planned, outcomes, standing)
+        for number, part in enumerate(batch.parts):
+            span = slice(int(batch.bounds[number]), int(batch.bounds[number + 1]))
+            _fill(part, span, planned, dense)
+        for outcome in outcomes:
+            if outcome.group.reply is Reply.EACH and outcome.forecasts is not None:
+                _fill_each(batch, planned, outcome.group, outcome.forecasts)
+        self._settle(batch, planned)
 
-    def _fail(self, waiters: list[Waiting], cause: Exception) -> None:
+    def _settle(self, batch: Batch, planned: BatchPlan) -> None:
+        over: list[tuple[Part, int]] = []
+        for number, part in enumerate(batch.parts):
+            span = slice(int(batch.bounds[number]), int(batch.bounds[number + 1]))
+            num_rows = int(batch.lengths[span].sum())
+            is_over = part.is_last or span.start in planned.refused
+            if is_over and not part.is_last:
+                assert part.entries is not None
+                num_rows = int(part.frame.lengths[part.entries[0]]) - part.offset
+            self._queue.finish(part, num_rows, is_over)
+            if is_over:
+                over.append((part, len(part)))
+        if len(over) == len(batch.parts):
+            self.table.settle(batch.slots)
+        elif over:
+            self.table.settle(np.concatenate([part.slots for part, _ in over]))
+        for part, num_entries in over:
+            part.frame.settle(num_entries)
+
+    def _failure(self, outcome: _Outcome) -> EngineFailure:
         failure = EngineFailure(new_correlation_id())
         _log.error(
             "engine failure",
             model=self.model.name,
-            num_sessions=len(waiters),
+            num_sessions=len(outcome.group.entries),
             correlation_id=failure.correlation_id,
-            exc_info=cause,
+            exc_info=outcome.failure,
         )
-        for waiting in waiters:
-            if not waiting.done.done():
-                waiting.done.set_exception(failure)
+        return failure
+
+    def _delete_waiting(self) -> None:
+        deletions, self._deletions = self._deletions, []
+        for session_id, done in deletions:
+            if done.done():
+                continue
+            try:
+                ended = self.describe(session_id)
+            except UnknownSession as error:
+                done.set_exception(error)
+                continue
+            slot = self.table.find(session_id)
+            self.model.runner.reset(np.array([slot]))
+            self.table.end(slot)
+            done.set_result(ended)
+
+    def _reset_dirty(self) -> None:
+        """States of slots given back since the last batch; nobody steps them before."""
+        if self.table.dirty:
+            self.model.runner.reset(np.array(self.table.dirty, np.int64))
+            self.table.dirty.clear()
 
 
-def _settle(waiting: Waiting, outcome: Applied | Ended) -> None:
-    """Whoever waited may have gone: the outcome stands without them."""
-    if not waiting.done.done():
-        waiting.done.set_result(outcome)
+def _dense(
+    batch: Batch, planned: BatchPlan, outcomes: list[_Outcome], standing: Forecasts | None
+) -> Forecasts | None:
+    """(N, K, Q): the last forecast of each entry that has one, rows of others undefined; None for no one."""
+    last = [o for o in outcomes if o.group.reply is Reply.LAST and o.forecasts is not None]
+    if len(last) == 1 and len(last[0].group.entries) == len(batch):
+        return last[0].forecasts
+    shape = next((o.forecasts.shape[1:] for o in last if o.forecasts is not None), None)
+    if standing is not None:
+        shape = standing.shape[1:]
+    if shape is None:
+        return None
+    dense = np.empty((len(batch), *shape), np.float32)
+    for outcome in last:
+        assert outcome.forecasts is not None
+        dense[outcome.group.entries] = outcome.forecasts
+    if standing is not None:
+        dense[planned.standing] = standing
+    return dense
 
 
-def _none(num_sessions: int) -> Forecasts:
-    return np.empty((num_sessions, 0, 0, 0), np.float32)
+def _fill(part: Part, span: slice, planned: BatchPlan, dense: Forecasts | None) -> None:
+    """A part's share of what the batch did, into its frame's result."""
+    result, reply = part.frame.result, part.frame.reply
+    entries = slice(None) if part.entries is None else part.entries
+    result.positions[entries] = planned.positions[span]
+    for name in ("num_skipped", "num_late", "num_missing_steps"):
+        counts = getattr(planned, name)[span]
+        if counts.any():
+            getattr(result, name)[entries] += counts
+    for entry in planned.refused:
+        if span.start <= entry < span.stop:
+            own = entry - span.start if part.entries is None else int(part.entries[entry - span.start])
+            result.errors[own] = planned.refused[entry]
+    if dense is None or not part.is_last:
+        return
+    if reply is Reply.LAST:
+        if part.entries is None:
+            result.dense = dense[span]
+            return
+        if result.dense is None:
+            result.dense = np.empty((result.num_entries, *dense.shape[1:]), np.float32)
+        result.dense[entries] = dense[span]
+    elif reply is Reply.EACH:
+        _fill_standing(part, span, planned, dense)
+
+
+def _fill_standing(part: Part, span: slice, planned: BatchPlan, dense: Forecasts) -> None:
+    """EACH: an entry of which no row was applied gets the forecast of its session as it stands."""
+    for entry in planned.standing.tolist():
+        if not span.start <= entry < span.stop or entry in planned.refused:
+            continue
+        own = entry - span.start if part.entries is None else int(part.entries[entry - span.start])
+        if own not in part.frame.result.forecasts:
+            part.frame.result.add(own, dense[entry : entry + 1], planned.positions[entry : entry + 1])
+
+
+def _fill_each(batch: Batch, planned: BatchPlan, group: Group, forecasts: Forecasts) -> None:
+    """A forecast after each applied row, (B, S, K, Q), into the frames' results."""
+    numbers = np.searchsorted(batch.bounds, group.entries, side="right") - 1
+    for index, (entry, number) in enumerate(zip(group.entries.tolist(), numbers.tolist(), strict=True)):
+        part = batch.parts[number]
+        own = entry - int(batch.bounds[number])
+        own = own if part.entries is None else int(part.entries[own])
+        if group.plans is None:
+            made_at: Integers = np.arange(-len(forecasts[index]), 0) + 1 + planned.positions[entry]
+            part.frame.result.add(own, forecasts[index], made_at)
+        else:
+            chosen = group.plans[index]
+            part.frame.result.add(own, forecasts[index][chosen.observed], chosen.positions)

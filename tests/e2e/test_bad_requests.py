@@ -57,7 +57,7 @@ BAD_REQUESTS = {
         INVALID,
         "time_us of row 0: expected microseconds",
     ),
-    "position ahead": (request(position=3), ABORTED, "position 3: session 'bad' has consumed 0 rows"),
+    "position ahead": (request(position=3), ABORTED, "position 3: the session has consumed 0 rows"),
 }
 
 

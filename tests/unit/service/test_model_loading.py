@@ -1,5 +1,6 @@
 """The repository, and the files that must not load."""
 
+import numpy as np
 import onnx
 import pytest
 from onnx import helper
@@ -7,13 +8,15 @@ from onnx import helper
 from models.artifact import MANIFEST_KEY, digest, seal, unseal
 from service.engine.model import prepare
 from service.engine.providers import open_session
+from service.engine.resident_runner import ResidentRunner
+from service.engine.runner import NumpyRunner
 from service.errors import DeviceUnavailable, ModelRefused, StartupError
 from service.repository import latest_versions, load
 from tests.model_files import write_model
 
 
 def _prepare(repository):
-    return [prepare(load(str(repository), file), "cpu", 1) for file in latest_versions(str(repository))]
+    return [prepare(load(str(repository), file), "cpu", 1, 100) for file in latest_versions(str(repository))]
 
 
 def _rewrite(path, change):
@@ -47,12 +50,38 @@ def test_a_repository_without_models_is_refused(make, tmp_path):
         latest_versions(str(make(tmp_path)))
 
 
-def test_a_loaded_model_leaves_its_arena_empty(tmp_path):
+def test_a_loaded_model_starts_from_the_initial_state(tmp_path):
     """The self-check's sessions are gone when the first caller comes."""
+    manifest = write_model(tmp_path, "m")
+    (model,) = _prepare(tmp_path)
+    states = model.runner.states(np.arange(10))
+    for spec in manifest.states:
+        assert (states[spec.name] == spec.initial).all()
+
+
+def test_the_resident_runner_serves_where_it_agrees_with_the_plain_one(tmp_path):
+    """On the CPU states are stepped in place."""
     write_model(tmp_path, "m")
     (model,) = _prepare(tmp_path)
-    assert len(model.arena) == 0
-    model.arena.check_integrity()
+    assert isinstance(model.runner, ResidentRunner)
+
+
+def test_where_in_place_steps_differ_numpy_serves(tmp_path, monkeypatch):
+    """A runtime that copied the arena would lose states: the check at load sees it."""
+
+    def forgets(self, slots, rows, reply):
+        before = self.states(slots)
+        forecasts = ResidentRunner.step(self, slots, rows, reply)
+        self._arena.scatter(slots, before)
+        return forecasts
+
+    class Forgetful(ResidentRunner):
+        step = forgets
+
+    monkeypatch.setattr("service.engine.model.ResidentRunner", Forgetful)
+    write_model(tmp_path, "m")
+    (model,) = _prepare(tmp_path)
+    assert isinstance(model.runner, NumpyRunner)
 
 
 def _swap_states(model: onnx.ModelProto) -> None:

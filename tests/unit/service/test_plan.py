@@ -8,22 +8,25 @@ from hypothesis import strategies as st
 from models.frequency import Frequency
 from service.engine.runner import Reply
 from service.errors import InvalidRequest, PositionConflict
-from service.sessions.chunk import Chunk
-from service.sessions.plan import StepLimits, plan
+from service.sessions.batch import Part, join
+from service.sessions.frame import NO_POSITION, NO_TIME, Frame
+from service.sessions.plan import StepLimits, plan, plan_batch
 
 HOUR = 3_600_000_000
 HOURLY = Frequency.parse("h")
 LIMITS = StepLimits(max_gap_steps=5, max_steps=100)
 
 
-def chunk(values, times_h=None, position=None):
-    times = None if times_h is None else (np.array(times_h) * HOUR).astype(np.int64)
-    return Chunk("s", np.array(values, np.float64).reshape(-1, 1), times, position, Reply.LAST)
-
-
 def planned(values, times_h=None, position=None, committed=0, last_h=None, limits=LIMITS):
-    last = None if last_h is None else int(last_h * HOUR)
-    return plan(chunk(values, times_h, position), committed, last, HOURLY, limits)
+    return plan(
+        np.array(values, np.float64).reshape(-1, 1),
+        None if times_h is None else (np.array(times_h) * HOUR).astype(np.int64),
+        NO_POSITION if position is None else position,
+        committed,
+        NO_TIME if last_h is None else int(last_h * HOUR),
+        HOURLY,
+        limits,
+    )
 
 
 def rows(result):
@@ -120,7 +123,8 @@ def test_columns_mean_what_rows_one_by_one_mean(times_h, committed, last_h):
     stepped, late, position, last = _one_by_one(values, times_h, committed, last_h)
     assert rows(result) == stepped
     assert (result.num_late, result.position) == (late, position)
-    assert result.last_time_us == (None if last is None else last * HOUR)
+    kept = last_h if result.last_time_us == NO_TIME else result.last_time_us // HOUR
+    assert kept == last
 
 
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=10), st.integers(1, 9))
@@ -133,8 +137,66 @@ def test_a_chunk_cut_in_two_plans_the_same_steps(times_h, cut):
     rest_values, rest_times = values[cut:], times_h[cut:]
     if not rest_values:
         return
-    last = None if first.last_time_us is None else first.last_time_us / HOUR
+    last = None if first.last_time_us == NO_TIME else first.last_time_us / HOUR
     second = planned(rest_values, rest_times, committed=first.position, last_h=last)
     assert rows(first) + rows(second) == rows(whole)
     assert first.num_late + second.num_late == whole.num_late
     assert second.position == whole.position
+
+
+@st.composite
+def entries(draw):
+    """What one session has consumed, and rows for it: (values, times, position, committed, last time)."""
+    num_rows = draw(st.integers(1, 4))
+    values = draw(st.lists(st.integers(-9, 9), min_size=num_rows, max_size=num_rows))
+    times = draw(st.none() | st.lists(st.integers(0, 9), min_size=num_rows, max_size=num_rows))
+    if times is not None and draw(st.booleans()):
+        times = list(range(times[0], times[0] + num_rows))
+    committed = draw(st.integers(0, 3))
+    position = draw(st.none() | st.just(committed) | st.integers(0, 4))
+    return values, times, position, committed, draw(st.none() | st.integers(0, 9))
+
+
+@given(st.lists(entries(), min_size=1, max_size=6), st.sampled_from(list(Reply)))
+def test_a_batch_plans_what_its_entries_plan_alone(many, reply):
+    """Sorting a batch by columns gives every entry the rows, counts and refusals that `plan` gives it."""
+    parts = []
+    for values, times, position, _, _ in many:
+        column = None if times is None else np.array(times) * HOUR
+        frame = Frame(
+            np.array([0]),
+            np.array([len(values)]),
+            np.array([NO_POSITION if position is None else position]),
+            column,
+            np.array(values, np.float64).reshape(-1, 1),
+            reply,
+            lambda _: None,
+        )
+        parts.append(Part(frame))
+    committed = np.array([consumed for _, _, _, consumed, _ in many])
+    last = np.array([NO_TIME if last_h is None else last_h * HOUR for *_, last_h in many])
+    found = plan_batch(join(parts), committed, last, HOURLY, LIMITS)
+    stepped = {
+        int(entry): (rows_of, group.reply)
+        for group in found.groups
+        for entry, rows_of in zip(group.entries, group.rows, strict=True)
+    }
+    for entry, (values, times, position, consumed, last_h) in enumerate(many):
+        try:
+            alone = planned(values, times, position, consumed, last_h)
+        except PositionConflict as error:
+            assert str(found.refused[entry]) == str(error)
+            assert entry not in stepped
+            continue
+        assert entry not in found.refused
+        assert (found.positions[entry], found.num_skipped[entry]) == (alone.position, alone.num_skipped)
+        assert found.num_late[entry] == alone.num_late
+        assert found.num_missing_steps[entry] == alone.num_missing_steps
+        assert found.last_times_us[entry] == alone.last_time_us
+        if len(alone.rows):
+            rows_of, reply_of = stepped[entry]
+            np.testing.assert_array_equal(rows_of, alone.rows)
+            assert reply_of is reply
+        else:
+            assert entry in found.standing
+            assert entry not in stepped

@@ -15,7 +15,7 @@ EXAMPLES = {
     errors.InvalidRequest: (errors.InvalidRequest("rows[2].values", "3 values", "2"), "INVALID_ARGUMENT"),
     errors.UnknownModel: (errors.UnknownModel("m", ["a", "b"]), "NOT_FOUND"),
     errors.UnknownSession: (errors.UnknownSession("m", "s"), "NOT_FOUND"),
-    errors.PositionConflict: (errors.PositionConflict("s", 5, 7), "ABORTED"),
+    errors.PositionConflict: (errors.PositionConflict(5, 7), "ABORTED"),
     errors.QueueFull: (errors.QueueFull(10, 0.25), "RESOURCE_EXHAUSTED"),
     errors.TooManySessions: (errors.TooManySessions(3), "RESOURCE_EXHAUSTED"),
     errors.Draining: (errors.Draining(), "UNAVAILABLE"),

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,10 +22,9 @@ from service.errors import (
     TooManySessions,
     UnknownSession,
 )
-from service.sessions.chunk import Chunk, Deletion
+from service.sessions.frame import NO_POSITION, Frame
 from service.sessions.plan import StepLimits
 from service.sessions.worker import Limits, SessionWorker
-from service.store.memory import MemoryStore
 from tests.fakes import CountingRunner, HandClock
 
 STATES = (StateSpec(name="total", shape=(1,), dtype="float64"),)
@@ -54,27 +54,62 @@ MANIFEST = Manifest(
 class Bench:
     """A worker over a counting runner, with its parts at hand."""
 
-    def __init__(self, executor, **limits):
-        self.arena = Arena(STATES)
-        self.runner = CountingRunner(self.arena)
+    def __init__(self, executor, max_sessions=100, **limits):
+        self.runner = CountingRunner(Arena(STATES, max_sessions))
         self.clock = HandClock()
-        self.store = MemoryStore(ttl_s=100.0, clock=self.clock)
-        bounds = {"max_sessions": 100, "max_batch_size": 100, "max_queued_rows": 1000, **limits}
-        model = ServedModel("sum", 1, MANIFEST, Frequency.parse("h"), self.arena, self.runner)
-        self.worker = SessionWorker(model, self.store, Limits(**bounds, steps=StepLimits(5, 100)), executor)
+        bounds = {"max_batch_size": 100, "max_queued_rows": 10_000, "max_inline_rows": 0, **limits}
+        model = ServedModel("sum", 1, MANIFEST, Frequency.parse("h"), max_sessions, self.runner)
+        limits = Limits(session_ttl_s=100.0, steps=StepLimits(5, 5_000), **bounds)
+        self.worker = SessionWorker(model, limits, self.clock, executor)
+        self.frames = []
 
     def send(self, session_id, *values, position=None, reply=Reply.LAST):
-        rows = np.array(values, np.float64).reshape(-1, 1)
-        return self.worker.submit(Chunk(session_id, rows, None, position, reply))
+        """One entry; a future of what became of it."""
+        future = self.send_frame([(session_id, values, position)], reply)
+        return asyncio.ensure_future(_only(future))
+
+    def send_frame(self, entries, reply=Reply.LAST):
+        """Entries (session id, values, position); a future of the frame's result."""
+        done = asyncio.get_running_loop().create_future()
+        slots = np.array([self.worker.table.resolve(session_id) for session_id, _, _ in entries])
+        frame = Frame(
+            slots,
+            np.array([len(values) for _, values, _ in entries]),
+            np.array([NO_POSITION if position is None else position for *_, position in entries]),
+            None,
+            np.concatenate([np.array(values, np.float64) for _, values, _ in entries]).reshape(-1, 1),
+            reply,
+            lambda frame: done.set_result(frame.result),
+        )
+        self.frames.append(frame)
+        self.worker.submit(frame)
+        return done
 
     async def total(self, session_id):
-        """The session's state, seen through a chunk that is skipped."""
+        """The session's state, seen through a row that is skipped."""
         applied = await self.send(session_id, 0.0, position=0)
+        assert applied.num_skipped == 1
         return float(applied.forecasts[0, 0, 0])
 
     def check(self):
-        self.arena.check_integrity()
-        assert len(self.arena) == len(self.store), "a slot has no record, or a record no slot"
+        self.worker.table.check_integrity()
+
+
+async def _only(future):
+    """A one-entry frame's result, or its error."""
+    result = await future
+    if result.errors:
+        raise result.errors[0]
+    forecasts, made_at = result.dense, result.positions
+    if 0 in result.forecasts:
+        forecasts = np.concatenate(result.forecasts[0])
+        made_at = np.concatenate(result.forecast_positions[0])
+    return SimpleNamespace(
+        position=int(result.positions[0]),
+        num_skipped=int(result.num_skipped[0]),
+        forecasts=forecasts,
+        forecast_positions=made_at,
+    )
 
 
 @asynccontextmanager
@@ -85,6 +120,7 @@ async def bench(**limits):
         try:
             yield made
             made.check()
+            assert not made.worker.table.num_waiting.any()
         finally:
             made.runner.gate.set()
             task.cancel()
@@ -129,7 +165,7 @@ async def test_chunks_of_one_session_keep_their_order():
         await held
         applied = await asyncio.gather(*waiting)
         assert [entry.forecasts[0, 0, 0] for entry in applied] == [1, 11, 111]
-        assert all(len(set(batch)) == len(batch) for batch in made.runner.batches)
+        assert [len(batch) for batch in made.runner.batches] == [1, 1, 1, 1]
 
 
 async def test_a_resent_chunk_is_applied_once():
@@ -181,28 +217,30 @@ async def test_one_failed_run_fails_all_of_its_sessions_and_no_other():
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(outcome, EngineFailure) for outcome in outcomes)
         made.check()
-        assert len(made.worker) == 1
+        assert len(made.worker.table) == 1
         await made.send("a", 7)
         assert await made.total("a") == 7
 
 
-async def test_a_cancelled_chunk_that_waits_is_dropped():
-    """It is not applied, and its session takes the next chunk."""
+async def test_a_dropped_frame_that_waits_is_not_applied():
+    """Nobody waits for it any more; its session takes the next one."""
     async with bench() as made:
         held = await _hold(made)
         dropped, kept = made.send("a", 1000), made.send("a", 1)
-        dropped.cancel()
+        made.frames[-2].drop()
         made.runner.gate.set()
         await asyncio.gather(held, kept)
         assert await made.total("a") == 1
+        dropped.cancel()
 
 
-async def test_a_chunk_cancelled_inside_a_run_still_commits():
+async def test_a_frame_dropped_inside_a_run_still_commits():
     """A batch that has begun goes through; the session stands after the row."""
     async with bench() as made:
         held = await _hold(made)
-        held.cancel()
+        made.frames[-1].drop()
         made.runner.gate.set()
+        await held
         assert await made.total("held") == 1
 
 
@@ -211,9 +249,10 @@ async def test_room_for_rows_is_bounded():
     async with bench(max_queued_rows=10) as made:
         held = await _hold(made)
         waiting = made.send("a", *range(8))
-        made.worker.check_room(2)
+        # The row that runs is not done yet: nine of ten.
+        made.worker.check_room(1)
         with pytest.raises(QueueFull) as caught:
-            made.worker.check_room(3)
+            made.worker.check_room(2)
         assert caught.value.retry_after_s > 0
         made.runner.gate.set()
         await asyncio.gather(held, waiting)
@@ -227,7 +266,7 @@ async def test_room_for_sessions_is_bounded():
         with pytest.raises(TooManySessions):
             await made.send("c", 1)
         await made.send("a", 1)
-        await made.worker.submit(Deletion("b"))
+        await made.worker.delete("b")
         await made.send("c", 1)
 
 
@@ -256,17 +295,105 @@ async def test_a_session_in_a_batch_does_not_expire_under_it():
         assert await made.total("old") == 6
 
 
-async def test_a_deletion_waits_for_the_rows_before_it():
-    """It ends the session as those rows left it; rows after it begin a new one."""
+async def test_a_deletion_comes_between_two_batches():
+    """It waits for the run that is under way; rows that wait for the session begin a new one."""
     async with bench() as made:
+        await made.send("held", 5)
         held = await _hold(made)
-        before, deletion = made.send("a", 1, 2), made.worker.submit(Deletion("a"))
-        after = made.send("a", 50)
+        deletion = asyncio.ensure_future(made.worker.delete("held"))
+        after = made.send("held", 50)
         made.runner.gate.set()
-        await asyncio.gather(held, before)
+        await held
         assert (await deletion).position == 2
         assert (await after).position == 1
-        assert await made.total("a") == 50
+        assert await made.total("held") == 50
+        with pytest.raises(UnknownSession):
+            await made.worker.delete("never")
+
+
+async def test_a_deleted_session_leaves_no_state_behind():
+    """Whoever gets its slot next starts from the initial state."""
+    async with bench(max_sessions=1) as made:
+        await made.send("a", 5)
+        await made.worker.delete("a")
+        await made.send("b", 1)
+        assert await made.total("b") == 1
+
+
+async def test_a_history_lets_single_steps_pass():
+    """A long chunk goes in slices; a step that comes meanwhile waits for one slice only."""
+    async with bench() as made:
+        await made.send("step", 1)
+        made.runner.gate.clear()
+        history = made.send("history", *([1] * 4_000))
+        step = made.send("step", 1)
+        made.runner.gate.set()
+        await step
+        assert not history.done()
+        applied = await history
+        assert (applied.position, applied.forecasts[0, 0, 0]) == (4_000, 4_000)
+        assert sum(steps for _, steps in made.runner.shapes) == 4_002
+
+
+async def test_rows_behind_a_history_of_their_session_stay_behind_it():
+    """Order within a session holds across slices, for frames before it, behind it, and in one frame."""
+    async with bench() as made:
+        held = await _hold(made)
+        before = made.send("a", 1, reply=Reply.EACH)
+        history = made.send("a", *([2] * 2_000), reply=Reply.EACH)
+        mixed = made.send_frame([("b", [7] * 1_500, None), ("a", [1], None), ("b", [1], None)])
+        after = made.send("a", 5, position=2_002)
+        made.runner.gate.set()
+        await asyncio.gather(held, before, history, mixed, after)
+        assert before.result().forecasts[:, 0, 0].tolist() == [1]
+        assert history.result().forecasts[:, 0, 0].tolist() == list(range(3, 4_002, 2))
+        assert history.result().forecast_positions.tolist() == list(range(2, 2_002))
+        assert mixed.result().dense[:, 0, 0].tolist() == [10_500, 4_002, 10_501]
+        assert after.result().position == 2_003
+
+
+async def test_a_history_refused_for_its_position_ends_at_once():
+    """Nothing of it applies, and what is behind it goes on."""
+    async with bench() as made:
+        held = await _hold(made)
+        history, after = made.send("a", *([1] * 500), position=9), made.send("a", 1)
+        made.runner.gate.set()
+        await held
+        with pytest.raises(PositionConflict):
+            await history
+        assert (await after).position == 1
+
+
+async def test_a_history_that_fails_half_way_can_be_sent_again():
+    """It stands after some slice; the same rows at the same position make it whole."""
+    async with bench() as made:
+        held = await _hold(made)
+        made.runner.fail_on = {3}
+        history = made.send("a", *([1] * 2_000), position=0)
+        made.runner.gate.set()
+        await held
+        with pytest.raises(EngineFailure):
+            await history
+        assert 0 < made.worker.describe("a").position < 2_000
+        made.check()
+        await made.send("a", *([1] * 2_000), position=0)
+        assert await made.total("a") == 2_000
+
+
+async def test_a_frame_larger_than_a_batch_goes_in_several():
+    """Every entry is answered, in its place."""
+    async with bench(max_batch_size=3) as made:
+        result = await made.send_frame([(f"s{number}", [number], None) for number in range(8)])
+        assert result.dense[:, 0, 0].tolist() == list(range(8))
+        assert [len(batch) for batch in made.runner.batches] == [3, 3, 2]
+
+
+async def test_a_small_batch_runs_on_the_event_loop():
+    """Within the bound no thread is involved, and nothing else differs."""
+    async with bench(max_inline_rows=2) as made:
+        made.worker._executor = None
+        await made.send("a", 1)
+        assert (await made.send("a", 2)).forecasts[0, 0, 0] == 3
 
 
 async def test_any_mix_of_clients_loses_nothing():
@@ -278,15 +405,15 @@ async def test_any_mix_of_clients_loses_nothing():
 
         async def client(name):
             sent = 0
-            values = random.integers(1, 9, 30)
+            values = random.integers(1, 9, 60)
             while sent < len(values):
-                length = int(random.integers(1, 5))
+                length = int(random.choice([1, 2, 3, 40]))
                 # Sometimes from further back, as after a lost reply.
                 start = max(sent - int(random.integers(0, 3)), 0)
                 try:
                     applied = await made.send(name, *values[start : sent + length], position=start)
                 except StatecastError:
-                    made.arena.check_integrity()
+                    made.check()
                     continue
                 sent = applied.position
             return float(values.sum())

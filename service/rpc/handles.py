@@ -1,0 +1,68 @@
+"""The sessions of one model that one stream calls by number."""
+
+import numpy as np
+import numpy.typing as npt
+
+from service.engine.slots import Slots
+from service.errors import InvalidRequest, StatecastError
+from service.sessions.table import SessionTable
+
+MAX_HANDLE = 1 << 24
+_UNKNOWN = -1
+
+
+class Handles:
+    """Handle -> session id as the stream named it, and the slot it had when it was last used."""
+
+    def __init__(self) -> None:
+        self._ids: dict[int, str] = {}
+        self._slots = np.full(64, _UNKNOWN, np.int64)
+        self._generations = np.zeros(64, np.int32)
+
+    def name(self, handle: int, session_id: str) -> None:
+        """Give a handle to a session, another one's or a new one. Changes no session."""
+        self._ids[handle] = session_id
+        if handle >= len(self._slots):
+            size = max(handle + 1, 2 * len(self._slots))
+            self._slots = np.concatenate([self._slots, np.full(size - len(self._slots), _UNKNOWN)])
+            self._generations = np.resize(self._generations, size)
+        self._slots[handle] = _UNKNOWN
+
+    def forget(self, handle: int) -> None:
+        """Take a handle back."""
+        del self._ids[handle]
+        self._slots[handle] = _UNKNOWN
+
+    def resolve(
+        self, handles: npt.NDArray[np.uint32], table: SessionTable, errors: dict[int, StatecastError]
+    ) -> Slots:
+        """Slots (N,) of a frame's handles (N,); new sessions get theirs.
+
+        Entries that have an error already are left alone; those that get one are added.
+        """
+        known = handles < len(self._slots)
+        if known.all():
+            slots, generations = self._slots[handles], self._generations[handles]
+        else:
+            index = np.where(known, handles, 0)
+            slots, generations = np.where(known, self._slots[index], _UNKNOWN), self._generations[index]
+        current = (slots != _UNKNOWN) & table.is_current(slots, generations)
+        if current.all():
+            return slots
+        for entry in np.flatnonzero(~current).tolist():
+            if entry not in errors:
+                try:
+                    slots[entry] = self._resolve_one(int(handles[entry]), table, entry)
+                except StatecastError as error:
+                    errors[entry] = error
+        return slots
+
+    def _resolve_one(self, handle: int, table: SessionTable, entry: int) -> int:
+        session_id = self._ids.get(handle)
+        if session_id is None:
+            expected = "a handle that this stream named in `sessions`"
+            raise InvalidRequest(f"frame entry {entry}: handle", handle, expected)
+        slot = table.resolve(session_id)
+        self._slots[handle] = slot
+        self._generations[handle] = table.generations[slot]
+        return slot

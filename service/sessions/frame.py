@@ -1,0 +1,95 @@
+"""The one entry to the engine: rows for many sessions of one model, in columns, and what became of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from service.engine.runner import Forecasts, Reply, Rows
+from service.engine.slots import Slots
+from service.errors import StatecastError
+
+Integers = npt.NDArray[np.int64]
+
+NO_POSITION = -1
+# Before every time that a row may have.
+NO_TIME = np.iinfo(np.int64).min
+
+
+@dataclass(eq=False, slots=True)
+class Frame:
+    """Checked rows for N sessions of one model, R rows in all, F features.
+
+    Attributes:
+        slots: (N,) each entry's session; one that is named twice takes its entries in order.
+        lengths: (N,) rows of each entry, at least 1.
+        positions: (N,) rows consumed before each entry's first row, or NO_POSITION.
+        times_us: (R,) microseconds since 1970-01-01 UTC, or None.
+        values: (R, F) float64, raw units, NaN where missing; entries one after the other.
+        reply: which forecasts to return.
+        done: called once, when every entry is settled.
+        result: filled while entries settle; whole when `done` is called.
+    """
+
+    slots: Slots
+    lengths: Integers
+    positions: Integers
+    times_us: Integers | None
+    values: Rows
+    reply: Reply
+    done: Callable[["Frame"], None]
+    result: "FrameResult" = field(init=False)
+    num_open: int = field(init=False)
+    is_dropped: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.num_open = len(self.slots)
+        self.result = FrameResult(self.num_open)
+
+    def drop(self) -> None:
+        """Nobody waits any more: entries whose batch has not begun are not applied."""
+        self.is_dropped = True
+
+    def settle(self, num_entries: int) -> None:
+        """So many more entries are settled."""
+        self.num_open -= num_entries
+        if self.num_open == 0:
+            self.done(self)
+
+
+@dataclass(eq=False, slots=True)
+class FrameResult:
+    """What became of N entries.
+
+    Attributes:
+        positions: (N,) rows the session has consumed, -1 where the entry was refused.
+        num_skipped: (N,) rows below the committed position.
+        num_late: (N,) rows at or before the session's last time; consumed, not stepped.
+        num_missing_steps: (N,) steps that gaps in time inserted.
+        forecasts: by entry (M, K, Q) float32: one per applied row for EACH, one for LAST, none for NONE;
+            where every row was skipped or late, one of the session as it stands. Or, where `is_dense`,
+            one array (N, K, Q) for all entries.
+        forecast_positions: by entry (M,): rows consumed when each forecast was made.
+        errors: by entry, why it was refused; its session stands as before.
+    """
+
+    num_entries: int
+    positions: Integers = field(init=False)
+    num_skipped: Integers = field(init=False)
+    num_late: Integers = field(init=False)
+    num_missing_steps: Integers = field(init=False)
+    dense: Forecasts | None = field(init=False, default=None)
+    forecasts: dict[int, list[Forecasts]] = field(init=False, default_factory=dict)
+    forecast_positions: dict[int, list[Integers]] = field(init=False, default_factory=dict)
+    errors: dict[int, StatecastError] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = self.num_entries
+        self.positions = np.full(n, -1, np.int64)
+        self.num_skipped, self.num_late, self.num_missing_steps = np.zeros((3, n), np.int64)
+
+    def add(self, entry: int, forecasts: Forecasts, positions: Integers) -> None:
+        """Forecasts of an entry, after those it has."""
+        self.forecasts.setdefault(entry, []).append(forecasts)
+        self.forecast_positions.setdefault(entry, []).append(positions)

@@ -1,0 +1,152 @@
+"""What waits for the engine: single steps first, long histories a slice at a time."""
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from service.engine.slots import Slots
+from service.sessions.batch import Part
+from service.sessions.frame import Frame
+
+
+class FrameQueue:
+    """Frames in order of arrival; each session's entries leave in that order, at most one a batch.
+
+    An entry longer than `max_step_rows` is a history: it leaves in slices, so that a single step never
+    waits for more than one slice. Entries of a session behind its own history wait for all of it.
+    """
+
+    def __init__(self, capacity: int, max_step_rows: int) -> None:
+        self._max_step_rows = max_step_rows
+        self._short: deque[Part] = deque()
+        # By session, its histories and what came behind them; sessions take turns.
+        self._histories: dict[int, deque[Part]] = {}
+        self._turns: deque[int] = deque()
+        self._has_history = np.zeros(capacity, bool)
+        # Scratch: the first entry of each session in the batch that is being taken.
+        self._owner = np.zeros(capacity, np.int64)
+        # Scratch: sessions whose steps stand before their history.
+        self._is_ahead = np.zeros(capacity, bool)
+        self.num_rows = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._short or self._turns)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether anything but histories waits."""
+        return bool(self._short)
+
+    def put(self, frame: Frame) -> None:
+        """Append a frame."""
+        self.num_rows += len(frame.values)
+        is_long = frame.lengths > self._max_step_rows
+        if not self._histories and not is_long.any():
+            self._short.append(Part(frame))
+            return
+        # An entry behind its session's history, in an earlier frame or in this one, waits for it.
+        is_behind = is_long | self._has_history[frame.slots] | np.isin(frame.slots, frame.slots[is_long])
+        ahead = np.flatnonzero(~is_behind)
+        if len(ahead):
+            self._short.append(Part(frame, ahead))
+        for entry in np.flatnonzero(is_behind):
+            self._put_history(Part(frame, np.array([entry])))
+
+    def take(self, max_entries: int, max_history_rows: int) -> list[Part]:
+        """The next batch: no session twice; rows of histories within their own bound."""
+        steps = list(self._take_steps(max_entries))
+        if not self._turns:
+            return steps
+        ahead = [part.slots for part in (*steps, *self._short)]
+        for slots in ahead:
+            self._is_ahead[slots] = True
+        slices = list(self._take_slices(max_entries, max_history_rows))
+        for slots in ahead:
+            self._is_ahead[slots] = False
+        return steps + slices
+
+    def finish(self, part: Part, num_rows: int, is_over: bool) -> None:
+        """What was taken is done. A history that is not over takes its next turn; others leave.
+
+        Args:
+            num_rows: rows of the part that will not come again.
+            is_over: whether the part's entries are settled.
+        """
+        self.num_rows -= num_rows
+        slot = int(part.frame.slots[part.entries[0]]) if part.entries is not None else -1
+        line = self._histories.get(slot)
+        if line is None or line[0] is not part.root:
+            return
+        if is_over:
+            line.popleft()
+        else:
+            line[0].offset += num_rows
+        if line:
+            self._turns.append(slot)
+        else:
+            del self._histories[slot]
+            self._has_history[slot] = False
+
+    def _put_history(self, part: Part) -> None:
+        slot = int(part.slots[0])
+        line = self._histories.get(slot)
+        if line is None:
+            line = self._histories[slot] = deque()
+            self._has_history[slot] = True
+            self._turns.append(slot)
+        line.append(part)
+
+    def _take_steps(self, max_entries: int) -> Iterator[Part]:
+        waiting = self._first(max_entries)
+        if not waiting:
+            return
+        slots = waiting[0].slots if len(waiting) == 1 else np.concatenate([part.slots for part in waiting])
+        is_first = self._is_first(slots)
+        left: list[Part] = []
+        end = 0
+        for part in waiting:
+            start, end = end, end + len(part)
+            mine = is_first[start:end]
+            if mine.all():
+                yield part
+            elif not mine.any():
+                left.append(part)
+            else:
+                yield part.only(mine)
+                left.append(part.only(~mine))
+        self._short.extendleft(reversed(left))
+
+    def _first(self, max_entries: int) -> list[Part]:
+        """Parts from the front, the last one cut, with `max_entries` entries in all."""
+        waiting: list[Part] = []
+        room = max_entries
+        while self._short and room:
+            part = self._short.popleft()
+            if len(part) > room:
+                keep = np.arange(len(part)) < room
+                self._short.appendleft(part.only(~keep))
+                part = part.only(keep)
+            waiting.append(part)
+            room -= len(part)
+        return waiting
+
+    def _is_first(self, slots: Slots) -> npt.NDArray[np.bool_]:
+        """Which entries are the first of their session, (n,)."""
+        order = np.arange(len(slots))
+        # Written backwards, so that the first of several is the one that stays.
+        self._owner[slots[::-1]] = order[::-1]
+        is_first: npt.NDArray[np.bool_] = self._owner[slots] == order
+        return is_first
+
+    def _take_slices(self, max_entries: int, max_rows: int) -> Iterator[Part]:
+        """A slice of each session's history in turn, but of none whose earlier steps still wait or run."""
+        turns = [self._turns.popleft() for _ in range(len(self._turns))]
+        blocked = [slot for slot in turns if self._is_ahead[slot]]
+        free = [slot for slot in turns if not self._is_ahead[slot]]
+        self._turns.extend(blocked)
+        self._turns.extend(free[max_entries:])
+        taken = free[:max_entries]
+        for slot in taken:
+            yield self._histories[slot][0].slice(max(max_rows // len(taken), 1))

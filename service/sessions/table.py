@@ -1,0 +1,166 @@
+"""Every session of one model, in columns: a row per slot."""
+
+import numpy as np
+import numpy.typing as npt
+
+from service.clock import Clock
+from service.engine.slots import SlotAllocator, Slots
+from service.errors import TooManySessions, UnknownSession
+from service.sessions.frame import NO_TIME, Integers
+
+# A scan of a million sessions for idle ones takes milliseconds; a newcomer pays for it this often.
+_SWEEP_EVERY_S = 1.0
+
+
+class SessionTable:
+    """What is known of each session beside its state. Not thread-safe: the event loop owns it.
+
+    A session that was named but has committed nothing holds a slot while rows wait for it, and is
+    unknown to everybody else.
+
+    Attributes:
+        positions: (capacity,) rows consumed.
+        last_times_us: (capacity,) time of the last row, NO_TIME before any had one.
+        num_waiting: (capacity,) entries that wait or run.
+        generations: (capacity,) changes when a slot passes to another session.
+    """
+
+    def __init__(self, model: str, capacity: int, ttl_s: float, clock: Clock) -> None:
+        self._model = model
+        self.positions: Integers = np.zeros(capacity, np.int64)
+        self.last_times_us: Integers = np.full(capacity, NO_TIME, np.int64)
+        self.num_waiting: npt.NDArray[np.int32] = np.zeros(capacity, np.int32)
+        self.generations: npt.NDArray[np.int32] = np.zeros(capacity, np.int32)
+        self._is_committed: npt.NDArray[np.bool_] = np.zeros(capacity, bool)
+        self._used_at_s: npt.NDArray[np.float64] = np.zeros(capacity, np.float64)
+        self._allocator = SlotAllocator(capacity)
+        self._slots: dict[str, int] = {}
+        self._ids: list[str] = []
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._swept_at_s = clock.monotonic_s()
+        # Slots given back whose states are still to be reset.
+        self.dirty: list[int] = []
+
+    def __len__(self) -> int:
+        """Open sessions."""
+        return int(self._is_committed.sum())
+
+    def find(self, session_id: str) -> int:
+        """The slot of an open session.
+
+        Raises:
+            UnknownSession: there is none.
+        """
+        slot = self._slots.get(session_id)
+        if slot is None or not self._is_committed[slot] or self._is_over(slot):
+            raise UnknownSession(self._model, session_id)
+        return slot
+
+    def resolve(self, session_id: str) -> int:
+        """The slot of a session; a new one is given a slot in the initial state.
+
+        Raises:
+            TooManySessions: there is no room.
+        """
+        slot = self._slots.get(session_id)
+        if slot is not None and self._is_over(slot):
+            self._forget(slot)
+            slot = None
+        return self._add(session_id) if slot is None else slot
+
+    def is_current(self, slots: Slots, generations: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Whether slots that were resolved before still hold the same sessions."""
+        idle = self._is_committed[slots] & (self.num_waiting[slots] == 0)
+        is_over = idle & (self._clock.monotonic_s() - self._used_at_s[slots] > self._ttl_s)
+        current: npt.NDArray[np.bool_] = (self.generations[slots] == generations) & ~is_over
+        return current
+
+    def take(self, slots: Slots) -> None:
+        """Entries of these sessions wait; slots may be named more than once."""
+        if len(slots) == 1:
+            self.num_waiting[slots[0]] += 1
+        else:
+            np.add.at(self.num_waiting, slots, 1)
+
+    def commit(self, slots: Slots, positions: Integers, last_times_us: Integers) -> None:
+        """Distinct sessions have consumed rows up to `positions`; NO_TIME keeps the last time."""
+        self.positions[slots] = positions
+        timed = last_times_us != NO_TIME
+        if timed.any():
+            self.last_times_us[slots[timed]] = last_times_us[timed]
+        self._is_committed[slots] = True
+        self._used_at_s[slots] = self._clock.monotonic_s()
+
+    def settle(self, slots: Slots) -> None:
+        """One entry of each of these distinct sessions waits no more. Those never committed are forgotten."""
+        self.num_waiting[slots] -= 1
+        idle = slots[(self.num_waiting[slots] == 0) & ~self._is_committed[slots]]
+        for slot in idle.tolist():
+            self._forget(slot)
+
+    def end(self, slot: int) -> None:
+        """End a session; entries that wait for it begin a new one. The state is the caller's to reset."""
+        if self.num_waiting[slot]:
+            self._clear(slot)
+        else:
+            self._forget(slot)
+
+    def last_time_us(self, slot: int) -> int | None:
+        """Time of the session's last row, None before any had one."""
+        time = int(self.last_times_us[slot])
+        return None if time == NO_TIME else time
+
+    def check_integrity(self) -> None:
+        """Ids, slots and counts agree.
+
+        Raises:
+            AssertionError: with the numbers that do not add up.
+        """
+        self._allocator.check_integrity()
+        used = self._allocator.in_use()
+        assert len(used) == len(self._slots), f"{len(used)} slots in use, {len(self._slots)} ids"
+        assert sorted(self._slots.values()) == used.tolist(), "ids name slots that are not in use"
+        assert all(self._ids[slot] == name for name, slot in self._slots.items()), "ids and slots disagree"
+        held = used[~self._is_committed[used] & (self.num_waiting[used] == 0)]
+        assert not len(held), f"slots {held} are held for nobody"
+        assert (self.num_waiting >= 0).all(), "more entries settled than waited"
+
+    def _add(self, session_id: str) -> int:
+        now_s = self._clock.monotonic_s()
+        if self._allocator.is_full or now_s - self._swept_at_s > _SWEEP_EVERY_S:
+            self._sweep(now_s)
+        if self._allocator.is_full:
+            raise TooManySessions(self._allocator.capacity)
+        slot = self._allocator.allocate()
+        self._slots[session_id] = slot
+        if slot == len(self._ids):
+            self._ids.append(session_id)
+        else:
+            self._ids[slot] = session_id
+        return slot
+
+    def _sweep(self, now_s: float) -> None:
+        self._swept_at_s = now_s
+        used = self._allocator.in_use()
+        idle = self._is_committed[used] & (self.num_waiting[used] == 0)
+        for slot in used[idle & (now_s - self._used_at_s[used] > self._ttl_s)].tolist():
+            self._forget(slot)
+
+    def _is_over(self, slot: int) -> bool:
+        """Its time to live is up; entries that wait keep a session alive."""
+        idle = self._is_committed[slot] and not self.num_waiting[slot]
+        return bool(idle and self._clock.monotonic_s() - self._used_at_s[slot] > self._ttl_s)
+
+    def _clear(self, slot: int) -> None:
+        self._is_committed[slot] = False
+        self.positions[slot] = 0
+        self.last_times_us[slot] = NO_TIME
+
+    def _forget(self, slot: int) -> None:
+        self._clear(slot)
+        self.generations[slot] += 1
+        del self._slots[self._ids[slot]]
+        self._ids[slot] = ""
+        self._allocator.release(slot)
+        self.dirty.append(slot)

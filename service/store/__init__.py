@@ -1,1 +1,0 @@
-"""Where sessions are kept between their rows."""
