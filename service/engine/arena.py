@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.manifest import StateSpec
-from service.engine.slots import Slots
 
+Slots = npt.NDArray[np.int64]
 States = dict[str, npt.NDArray[np.generic]]
 
 

@@ -7,12 +7,11 @@ import onnxruntime
 
 from models.artifact import FORECAST, READ_OUT, ROWS
 from models.manifest import Manifest
-from service.engine.arena import Arena, States
+from service.engine.arena import Arena, Slots, States
 from service.engine.graphs import Graphs
 from service.engine.providers import open_session
 from service.engine.resident import SLOTS, arena_name, arena_next_name, resident
 from service.engine.runner import Forecasts, Reply, Rows
-from service.engine.slots import Slots
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ import numpy.typing as npt
 
 from models.artifact import FORECAST, READ_OUT, ROWS, next_name
 from models.manifest import Manifest
-from service.engine.arena import Arena, States
+from service.engine.arena import Arena, Slots, States
 from service.engine.graphs import Graphs
 from service.engine.providers import open_session
-from service.engine.slots import Slots
 
 Rows = npt.NDArray[np.float64]
 Forecasts = npt.NDArray[np.float32]

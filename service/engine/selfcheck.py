@@ -3,8 +3,8 @@
 import numpy as np
 
 from models.manifest import Manifest
+from service.engine.arena import Slots
 from service.engine.runner import Forecasts, Reply, Rows, Runner
-from service.engine.slots import Slots
 
 # Float32 products are summed in another order for another chunk length. Trained models differ by
 # at most 2e-6 of a forecast's spread; a state that is paired wrongly differs by whole spreads.

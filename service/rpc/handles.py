@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from service.engine.slots import Slots
+from service.engine.arena import Slots
 from service.errors import InvalidRequest, StatecastError
-from service.sessions.table import SessionTable
+from service.store.table import SessionTable
 
 MAX_HANDLE = 1 << 24
 _UNKNOWN = -1

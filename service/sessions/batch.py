@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from service.engine.arena import Slots
 from service.engine.runner import Reply, Rows
-from service.engine.slots import Slots
-from service.sessions.frame import NO_POSITION, NO_TIME, Frame, Integers
+from service.sessions.frame import NO_POSITION, Frame, Integers
+from service.store.table import NO_TIME
 
 
 @dataclass(eq=False, slots=True)

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from service.engine.arena import Slots
 from service.engine.runner import Forecasts, Reply, Rows
-from service.engine.slots import Slots
 from service.errors import StatecastError
 
 Integers = npt.NDArray[np.int64]
 
 NO_POSITION = -1
-# Before every time that a row may have.
-NO_TIME = np.iinfo(np.int64).min
 
 
 @dataclass(eq=False, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from service.engine.slots import Slots
+from service.engine.arena import Slots
 from service.sessions.batch import Part
 from service.sessions.frame import Frame
 

@@ -15,7 +15,7 @@ from service.sessions.batch import Batch, Part, join
 from service.sessions.frame import Frame, Integers
 from service.sessions.plan import BatchPlan, Group, StepLimits, plan_batch
 from service.sessions.queue import FrameQueue
-from service.sessions.table import SessionTable
+from service.store.table import SessionTable
 from service.telemetry.correlation import new_correlation_id
 
 _log = structlog.get_logger()

@@ -9,8 +9,9 @@ from models.frequency import Frequency
 from service.engine.runner import Reply
 from service.errors import InvalidRequest, PositionConflict
 from service.sessions.batch import Part, join
-from service.sessions.frame import NO_POSITION, NO_TIME, Frame
+from service.sessions.frame import NO_POSITION, Frame
 from service.sessions.plan import StepLimits, plan, plan_batch
+from service.store.table import NO_TIME
 
 HOUR = 3_600_000_000
 HOURLY = Frequency.parse("h")

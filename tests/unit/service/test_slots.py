@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.manifest import StateSpec
 from service.engine.arena import Arena
-from service.engine.slots import SlotAllocator
+from service.store.slots import SlotAllocator
 
 SPECS = (
     StateSpec(name="h", shape=(2, 3), dtype="float32"),

@@ -4,10 +4,13 @@ import numpy as np
 import numpy.typing as npt
 
 from service.clock import Clock
-from service.engine.slots import SlotAllocator, Slots
 from service.errors import TooManySessions, UnknownSession
-from service.sessions.frame import NO_TIME, Integers
+from service.store.slots import SlotAllocator, Slots
 
+Integers = npt.NDArray[np.int64]
+
+# Before every time that a row may have.
+NO_TIME = np.iinfo(np.int64).min
 # A scan of a million sessions for idle ones takes milliseconds; a newcomer pays for it this often.
 _SWEEP_EVERY_S = 1.0
 

@@ -1,0 +1,1 @@
+"""Where sessions are kept between their rows: in memory, a row of columns per slot."""
