@@ -54,9 +54,8 @@ def main(
         raise typer.BadParameter(f"{sorted(unknown)}; known are {', '.join(_NAMES)}", param_hint="--only")
     # So that `finally` stops the servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    bench = _bench(
-        server_dir.resolve(), Sizes.quick() if quick else Sizes(), tuple(shlex.split(server_flags))
-    )
+    bench = _bench(server_dir.resolve(), Sizes.quick() if quick else Sizes())
+    bench.server_flags, bench.only = tuple(shlex.split(server_flags)), frozenset(only or ())
     begin = time.perf_counter()
     outcomes = []
     for group in groups:
@@ -66,13 +65,15 @@ def main(
                 f"[dim]{outcome.target.name}: {outcome.ratio:.2f} {outcome.verdict}[/]", highlight=False
             )
     made = report.as_json(bench, outcomes, "make bench", time.perf_counter() - begin)
-    made["partial"] = len(groups) < len(GROUPS)
+    made["partial"] = bool(only)
     report.write(output / "benchmark.json", made)
     draw(made, output / "benchmark.png")
     report.print_table(made, console)
+    if any(outcome.fault.startswith("failed") for outcome in outcomes):
+        raise typer.Exit(1)
 
 
-def _bench(code: Path, sizes: Sizes, server_flags: tuple[str, ...]) -> Bench:
+def _bench(code: Path, sizes: Sizes) -> Bench:
     cores = Cores.of_this_machine()
     # A checkout that cannot be written to is no reason not to measure it.
     cache = _RESULTS if os.access(ROOT / "benchmarks", os.W_OK) else Path(tempfile.gettempdir())
@@ -80,16 +81,17 @@ def _bench(code: Path, sizes: Sizes, server_flags: tuple[str, ...]) -> Bench:
     bare = Bare(repository / model.NAME / "1" / "model.onnx", cores.server)
     if cores.load is not None:
         os.sched_setaffinity(0, {cores.load})
-    return Bench(code, repository, bare, cores, sizes, server_flags)
+    return Bench(code, repository, bare, cores, sizes)
 
 
 def _measured(group: Group, bench: Bench) -> Iterator[Outcome]:
     """A group's outcomes; rows that could not be measured say why."""
-    left = list(group.targets)
+    left = [target for target in group.targets if bench.wants(target)]
     try:
         for outcome in group.run(bench):
-            left.remove(outcome.target)
-            yield outcome
+            if outcome.target in left:
+                left.remove(outcome.target)
+                yield outcome
     except CutOff as error:
         yield from (Outcome(target, fault=f"cut off: {error}") for target in left)
     except (WrongReply, CallRefused, OSError, RuntimeError) as error:

@@ -1,8 +1,9 @@
 """What every row needs: the model, the cores, the servers, the sizes."""
 
 import itertools
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from benchmarks.bare import Bare
 from benchmarks.lanes import Lanes
 from benchmarks.load import CutOff, Traffic
+from benchmarks.measure import Target
 from benchmarks.processes import Cores, Process, echo_command, running, server_command
 from benchmarks.traffic import decode, frame, naming, values_of
 from statecast.v1 import forecast_pb2 as pb
@@ -51,6 +53,7 @@ class Bench:
     cores: Cores
     sizes: Sizes
     server_flags: tuple[str, ...] = ()
+    only: frozenset[str] = frozenset()
     curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     _prefixes: Iterator[int] = field(default_factory=itertools.count)
@@ -68,6 +71,15 @@ class Bench:
         """The echo, on the same core and the same kind of event loop."""
         with running(echo_command(uvloop=server.uses_uvloop()), self.cores.server, self.code) as process:
             yield process
+
+    def draw_throughput(self, num_sessions: int, per_s: Sequence[float]) -> None:
+        """A point of the picture: throughput against resident sessions."""
+        point = {"sessions": float(num_sessions), "per_s": statistics.median(per_s)}
+        self.curves.setdefault("throughput", []).append(point)
+
+    def wants(self, target: Target) -> bool:
+        """Whether a row is to be measured."""
+        return not self.only or target.name in self.only
 
     def prefix(self) -> str:
         """Session ids that no other measurement uses begin with it."""

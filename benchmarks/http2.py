@@ -49,7 +49,7 @@ class Connection:
         self._socket = socket.create_connection((host, int(port)), timeout=30.0)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         settings = struct.pack(">HLHL", _SET_INITIAL_WINDOW, _LARGEST_WINDOW, _SET_MAX_FRAME, _LARGEST_FRAME)
-        self._out = [
+        self._out: list[bytes | memoryview] = [
             _PREFACE,
             _frame(_SETTINGS, 0, 0, settings),
             _window_update(0, _LARGEST_WINDOW - 65_535),
@@ -59,7 +59,7 @@ class Connection:
         # What the server takes: of the connection, of a new stream, and of each open one.
         self._window, self._initial_window, self._max_frame = 65_535, 65_535, 16_384
         self._windows: dict[int, int] = {}
-        self._waiting: deque[tuple[int, bytes, bool]] = deque()
+        self._waiting: deque[tuple[int, memoryview, bool]] = deque()
         # What has come: bytes of an incomplete frame, of incomplete messages, and since windows were opened.
         self._rest = b""
         self._partial: dict[int, bytearray] = {}
@@ -89,7 +89,8 @@ class Connection:
         """Queue a message; `last` ends the sender's side of the call."""
         size = len(message) + 5
         if self._waiting or size > min(self._window, self._windows[stream], self._max_frame):
-            self._waiting.append((stream, b"\0" + len(message).to_bytes(4, "big") + message, last))
+            content = b"\0" + len(message).to_bytes(4, "big") + message
+            self._waiting.append((stream, memoryview(content), last))
             self._send_waiting()
             return
         self._window -= size
@@ -202,7 +203,8 @@ class Connection:
             self._window -= size
             self._windows[stream] -= size
             whole = size == len(content)
-            self._out.append(_frame(_DATA, _END_STREAM * (last and whole), stream, content[:size]))
+            head = _HEAD.pack(size >> 8, size & 255, _DATA, _END_STREAM * (last and whole), stream)
+            self._out += (head, content[:size])
             if not whole:
                 self._waiting.appendleft((stream, content[size:], last))
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,7 +29,9 @@ def as_json(bench: Bench, outcomes: list[Outcome], command: str, took_s: float) 
         "took_s": round(took_s),
         "quick": bench.sizes.repeats < 3,
         "model": f"A session's state is {bench.bare.manifest.state_bytes:,} bytes.",
-        "machine": _machine() | {"pinning": bench.cores.describe()} | bench.facts,
+        "machine": _machine()
+        | {"pinning": bench.cores.describe(), "revision": revision(bench.code)}
+        | bench.facts,
         "rows": [_row(outcome) for outcome in outcomes],
         "curves": bench.curves,
     }
@@ -102,6 +105,13 @@ def _machine() -> dict[str, str]:
     return {"CPU": _cpu(), "cores": str(os.cpu_count()), "Python": platform.python_version()} | {
         name: found for name in _PACKAGES if (found := _version(name))
     }
+
+
+def revision(code: Path) -> str:
+    """The commit of a checkout, marked where files differ from it."""
+    command = ["git", "describe", "--always", "--dirty=, changed", "--exclude=*"]
+    found = subprocess.run(command, cwd=code, capture_output=True, text=True)
+    return found.stdout.strip() or "unknown"
 
 
 def _cpu() -> str:

@@ -33,6 +33,8 @@ def run(bench: Bench) -> Iterator[Outcome]:
         open_sessions(lanes, bench.sizes.many_sessions, _OPEN_WITHIN_S)
         frames = Frames(bench.bare, bench.sizes.many_sessions, FRAME)
         for target, reply in ((FORECASTS, pb.REPLY_LAST), (OBSERVED, pb.REPLY_NONE)):
+            if not bench.wants(target):
+                continue
             frames.ask(reply)
             results: list[Result] = []
             pairs = in_pairs(
@@ -40,6 +42,8 @@ def run(bench: Bench) -> Iterator[Outcome]:
                 partial(ours, bench, server, lanes, frames, results),
                 partial(_bare_rows_per_s, bench, forecast=reply == pb.REPLY_LAST),
             )
+            if target is FORECASTS:
+                bench.draw_throughput(bench.sizes.many_sessions, pairs.ours)
             yield Outcome.of(
                 target,
                 pairs,

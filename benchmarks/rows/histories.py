@@ -57,7 +57,6 @@ def run(bench: Bench) -> Iterator[Outcome]:
 def run_mixed(bench: Bench) -> Iterator[Outcome]:
     """Single steps by the clock, with and without a second client that loads long histories."""
     rows: list[float] = []
-    repeats = max(2, bench.sizes.repeats // 2 + 1)
     with bench.server() as server, HistoryLoader(server.address, bench.sizes.long_history_rows) as loader:
 
         def p99_us() -> float:
@@ -65,7 +64,7 @@ def run_mixed(bench: Bench) -> Iterator[Outcome]:
             with Lanes(server.address, STREAM_PATH, _NUM_STEPPING) as lanes:
                 for lane, opening in enumerate(traffic.openings):
                     lanes.send(lane, opening)
-                seconds = 3 * bench.sizes.seconds
+                seconds = 2 * bench.sizes.seconds
                 result = open_loop(lanes, traffic, per_s=_STEPS_PER_S, seconds=seconds, spin=False)
                 return result.percentile_us(99)
 
@@ -76,4 +75,6 @@ def run_mixed(bench: Bench) -> Iterator[Outcome]:
             finally:
                 rows.append(loader.stop())
 
-        yield Outcome.of(MIXED, in_pairs(repeats, loaded, p99_us), history_rows_per_s=statistics.median(rows))
+        yield Outcome.of(
+            MIXED, in_pairs(bench.sizes.repeats, loaded, p99_us), history_rows_per_s=statistics.median(rows)
+        )

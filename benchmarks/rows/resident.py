@@ -41,11 +41,9 @@ def run(bench: Bench) -> Iterator[Outcome]:
             partial(ours, bench, big, big_lanes, Frames(bench.bare, most, FRAME), results),
             partial(ours, bench, small, small_lanes, Frames(bench.bare, few, FRAME), results),
         )
+        bench.draw_throughput(few, pairs.theirs)
+        bench.draw_throughput(most, pairs.ours)
         yield Outcome.of(SPEED, pairs)
         per_session = (big.memory_bytes() - empty_bytes) / (most - few)
         state_bytes = float(bench.bare.manifest.state_bytes)
         yield Outcome.of(MEMORY, Pairs((per_session,), (state_bytes,)))
-        bench.curves["throughput"] = [
-            {"sessions": float(few), "per_s": sorted(pairs.theirs)[len(pairs.theirs) // 2]},
-            {"sessions": float(most), "per_s": sorted(pairs.ours)[len(pairs.ours) // 2]},
-        ]

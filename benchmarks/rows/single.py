@@ -92,11 +92,15 @@ def run(bench: Bench) -> Iterator[Outcome]:
             (STREAMS_256, 256, False),
             (UNARY, 32, True),
         ):
+            if not bench.wants(target):
+                continue
             results = contest.closed(num_lanes, unary=unary)
             pairs = Pairs(tuple(ours.per_s for ours, _ in results), tuple(echo.per_s for _, echo in results))
             yield Outcome.of(target, pairs, **_notes(*results[-1]))
-            if target is STREAMS_32:
+            if target is STREAMS_32 and not bench.only:
                 contest.curve(32, float(np.median(pairs.ours)))
+        if not (bench.wants(ONE_P50) or bench.wants(ONE_P99)):
+            return
         results = contest.closed(1)
         step_us = float(np.median(bench.bare.step_s(1, bench.sizes.seconds / 2, forecast=True))) * 1e6
         for target, percent in ((ONE_P50, 50), (ONE_P99, 99)):

@@ -1,0 +1,44 @@
+"""The benchmark works: rows are measured, held against references, and reported. No timing is judged."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What a quick run of two rows printed, and the folder it wrote to."""
+    output = tmp_path_factory.mktemp("results")
+    rows = ["--only", "frames", "--only", "streams-32"]
+    command = [sys.executable, "-m", "benchmarks", "--quick", *rows, "--output", str(output)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, output
+
+
+def test_rows_are_measured_against_references(run: tuple[str, Path]) -> None:
+    """Each row that was asked for has its figure, its reference's, their ratio and spread, and a verdict."""
+    report = json.loads((run[1] / "benchmark.json").read_text("utf-8"))
+    assert [row["name"] for row in report["rows"]] == ["frames", "streams-32"]
+    for row in report["rows"]:
+        assert row["ours"] > 0
+        assert row["reference_value"] > 0
+        assert 0 < row["lowest"] <= row["ratio"] <= row["highest"]
+        assert row["verdict"] in ("met", "missed")
+    assert report["quick"]
+    assert report["partial"]
+
+
+def test_the_report_names_the_machine_and_the_rows(run: tuple[str, Path]) -> None:
+    """The table says what was measured, where, and that a quick run means little."""
+    printed, output = run
+    assert "frames of 256 sessions" in printed
+    assert "CPU: " in printed
+    assert "core" in printed
+    assert "quick run" in printed
+    assert (output / "benchmark.png").stat().st_size > 1000
