@@ -31,7 +31,7 @@ def demo(
     freq: Annotated[str | None, typer.Option(help="Step between rows. [default: guessed]")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Steps ahead. [default: by frequency]")] = None,
     cell: Annotated[str, typer.Option(help="Recurrent cell: lstm or gru.")] = "lstm",
-    max_epochs: Annotated[int, typer.Option(min=1, help="Epochs at most.")] = 60,
+    max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most. [default: train's]")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the model and the picture.")] = Path("demo-output"),
 ) -> None:
     """Train, serve, stream, score and draw, on the demonstration series or a file."""
