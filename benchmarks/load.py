@@ -143,6 +143,7 @@ class _Ledger:
     def result(self, elapsed_s: float, busy: _Busy, num_unsent: int = 0) -> Result:
         """Of everything since `restart`."""
         entries = self._num_come * self._traffic.entries_per_message
+        elapsed_s = max(elapsed_s, 1e-9)
         return Result(
             (entries - self._num_refused) / elapsed_s,
             np.array(self._latencies),
