@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 import grpc
 
@@ -10,9 +11,10 @@ from service.errors import Draining, InvalidRequest, StatecastError
 from service.rpc import frames, unary, validation
 from service.rpc.guard import guarded, surprise
 from service.rpc.handles import MAX_HANDLE, Handles
+from service.rpc.single_frame import SingleFrames
+from service.rpc.single_rows import SingleRows
 from service.rpc.status import Context, abort
 from service.sessions.catalog import Catalog
-from service.sessions.frame import Frame
 from service.sessions.worker import SessionWorker
 from statecast.v1 import forecast_pb2 as pb
 from statecast.v1 import forecast_pb2_grpc
@@ -29,6 +31,7 @@ class ForecastService(forecast_pb2_grpc.ForecastServiceServicer):
         self._catalog = catalog
         self._limits = limits
         self._draining = draining
+        self._rows = {worker.model.name: SingleRows(worker) for worker in catalog}
 
     @guarded
     async def Forecast(  # noqa: N802 - gRPC's name
@@ -37,13 +40,16 @@ class ForecastService(forecast_pb2_grpc.ForecastServiceServicer):
         """See `forecast.proto`."""
         worker = self._catalog.worker(request.model)
         limits = self._limits
-        return await unary.forecast(request, worker, limits.max_rows_per_chunk, limits.max_message_bytes)
+        rows = self._rows[worker.model.name]
+        return await unary.forecast(
+            request, worker, rows, limits.max_rows_per_chunk, limits.max_message_bytes
+        )
 
     async def StreamForecasts(  # noqa: N802 - gRPC's name
         self, requests: "AsyncIterator[pb.StreamForecastsRequest]", context: Context
     ) -> None:
         """See `forecast.proto`. While draining, frames read are answered, then the stream ends."""
-        stream = _Stream(self._catalog, self._limits)
+        stream = _Stream(self._catalog, self._limits, self._rows)
         reader = asyncio.create_task(stream.read(requests))
         writer = asyncio.create_task(stream.write(context))
         draining = asyncio.create_task(self._draining.wait())
@@ -72,31 +78,38 @@ class ForecastService(forecast_pb2_grpc.ForecastServiceServicer):
 class _Answer:
     """A frame's place in the order of answers."""
 
-    __slots__ = ("accepted", "is_ready", "response", "worker")
+    __slots__ = ("_wake", "drop", "encode", "is_ready")
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
         self.is_ready = False
-        self.response: pb.StreamForecastsResponse | None = None
-        self.accepted: frames.Accepted | None = None
-        self.worker: SessionWorker | None = None
+        self.encode: Callable[[], pb.StreamForecastsResponse]
+        self.drop: Callable[[], None] | None = None
 
-    def encode(self) -> pb.StreamForecastsResponse:
-        """The message, once ready."""
-        if self.response is not None:
-            return self.response
-        assert self.accepted is not None
-        assert self.worker is not None
-        return frames.encode(self.accepted, self.worker)
+    def ready(self, _frame: object = None) -> None:
+        """It can be encoded and written when its turn comes."""
+        self.is_ready = True
+        self._wake()
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What a stream needs for the sessions it has of one model."""
+
+    worker: SessionWorker
+    handles: Handles
+    singles: SingleFrames
 
 
 class _Stream:
     """One stream: its handles, and its answers in the order of its frames."""
 
-    def __init__(self, catalog: Catalog, limits: frames.FrameLimits) -> None:
+    def __init__(self, catalog: Catalog, limits: frames.FrameLimits, rows: dict[str, SingleRows]) -> None:
         self._catalog = catalog
         self._limits = limits
-        self._model_by_handle: dict[int, str] = {}
-        self._handles: dict[str, Handles] = {}
+        self._rows = rows
+        self._models: dict[str, _Model] = {}
+        self._model_by_handle: dict[int, _Model] = {}
         self._answers: deque[_Answer] = deque()
         self._is_ended = False
         self._changed = asyncio.Event()
@@ -137,53 +150,65 @@ class _Stream:
     def drop(self) -> None:
         """Nobody reads answers any more: entries whose batch has not begun are not applied."""
         for answer in self._answers:
-            if answer.accepted is not None and answer.accepted.frame is not None:
-                answer.accepted.frame.drop()
+            if answer.drop is not None:
+                answer.drop()
 
     def _name(self, request: pb.StreamForecastsRequest) -> None:
         for index, session in enumerate(request.sessions):
-            handle, model = session.handle, session.model
+            handle = session.handle
             field = f"sessions[{index}]"
             if handle >= MAX_HANDLE:
                 raise InvalidRequest(f"{field}.handle", handle, f"below {MAX_HANDLE}")
-            if model not in self._handles:
-                self._catalog.worker(model)
-                self._handles[model] = Handles()
+            model = self._models.get(session.model) or self._open(session.model)
             validation.check_session_id(session.session_id, f"{field}.session_id")
             before = self._model_by_handle.get(handle, model)
-            if before != model:
-                self._handles[before].forget(handle)
+            if before is not model:
+                before.handles.forget(handle)
             self._model_by_handle[handle] = model
-            self._handles[model].name(handle, session.session_id)
+            model.handles.name(handle, session.session_id)
 
-    def _submit(self, message: pb.Frame) -> None:
-        answer = _Answer()
+    def _open(self, name: str) -> _Model:
+        worker = self._catalog.worker(name)
+        model = _Model(worker, Handles(), SingleFrames(worker, self._rows[name]))
+        self._models[name] = model
+        return model
+
+    def _submit(self, frame: pb.Frame) -> None:
+        answer = _Answer(self._changed.set)
         self._answers.append(answer)
         if len(self._answers) >= _MAX_FRAMES_UNDER_WAY:
             self._has_room.clear()
-
-        def ready(_frame: Frame | None) -> None:
-            answer.is_ready = True
-            self._changed.set()
-
         try:
-            model = self._model_of(message)
-            answer.worker = self._catalog.worker(model)
-            answer.accepted = frames.accept(message, self._handles[model], answer.worker, self._limits, ready)
+            self._accept(frame, answer)
         except StatecastError as error:
-            answer.response = frames.refuse(message.id, error)
+            response = frames.refuse(frame.id, error)
+            answer.encode = lambda: response
+            answer.ready()
         except Exception as error:
-            answer.response = frames.refuse(message.id, surprise(error))
-        if answer.accepted is None or answer.accepted.frame is None:
-            ready(None)
+            response = frames.refuse(frame.id, surprise(error))
+            answer.encode = lambda: response
+            answer.ready()
 
-    def _model_of(self, frame: pb.Frame) -> str:
-        """The model of a frame's sessions, by its first handle."""
+    def _accept(self, frame: pb.Frame, answer: _Answer) -> None:
         if len(frame.handles) < 4:
             raise InvalidRequest("frame.handles", f"{len(frame.handles)} bytes", "at least one uint32")
+        # A frame is of one model: that of its first handle.
         first = int.from_bytes(frame.handles[:4], "little")
         model = self._model_by_handle.get(first)
         if model is None:
             expected = "a handle that this stream named in `sessions`"
             raise InvalidRequest("frame.handles", f"{first} first", expected)
-        return model
+        row = model.singles.take(frame, first, model.handles, answer.ready)
+        if row is not None:
+            frame_id, horizon, reply = frame.id, frame.horizon, frame.reply
+            answer.encode = lambda: model.singles.encode(row, frame_id, horizon, reply)
+            answer.drop = row.drop
+            return
+        # Rows that were collected came before this frame.
+        self._rows[model.worker.model.name].flush()
+        accepted = frames.accept(frame, model.handles, model.worker, self._limits, answer.ready)
+        answer.encode = lambda: frames.encode(accepted, model.worker)
+        if accepted.frame is None:
+            answer.ready()
+        else:
+            answer.drop = accepted.frame.drop

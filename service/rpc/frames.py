@@ -192,7 +192,7 @@ def encode(accepted: Accepted, worker: SessionWorker) -> pb.StreamForecastsRespo
         response.positions = columns.pack(np.full(n, NO_POSITION), columns.POSITION)
         response.num_forecasts = columns.pack(np.zeros(n), columns.COUNT)
     if errors:
-        response.entry_errors.extend(_entry_error(entry, errors[entry]) for entry in sorted(errors))
+        response.entry_errors.extend(entry_error(entry, errors[entry]) for entry in sorted(errors))
     return response
 
 
@@ -200,6 +200,8 @@ def _encode_counts(
     result: FrameResult, places: npt.NDArray[np.intp], n: int, response: pb.StreamForecastsResponse
 ) -> None:
     response.positions = columns.pack(_placed(result.positions, places, n, NO_POSITION), columns.POSITION)
+    if not result.has_counts:
+        return
     for name in ("num_skipped", "num_late", "num_missing_steps"):
         counts = getattr(result, name)
         if counts.any():
@@ -260,7 +262,8 @@ def refuse(frame_id: int, error: StatecastError) -> pb.StreamForecastsResponse:
     )
 
 
-def _entry_error(index: int, error: StatecastError) -> pb.EntryError:
+def entry_error(index: int, error: StatecastError) -> pb.EntryError:
+    """How a refused entry is told."""
     status = status_of(error)
     return pb.EntryError(
         entry=index,

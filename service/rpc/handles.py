@@ -51,18 +51,28 @@ class Handles:
             return slots
         for entry in np.flatnonzero(~current).tolist():
             if entry not in errors:
+                handle = int(handles[entry])
                 try:
-                    slots[entry] = self._resolve_one(int(handles[entry]), table, entry)
+                    slots[entry] = self.resolve_one(handle, table)
+                except KeyError:
+                    field, expected = f"frame entry {entry}: handle", "a handle that this stream named"
+                    errors[entry] = InvalidRequest(field, handle, f"{expected} in `sessions`")
                 except StatecastError as error:
                     errors[entry] = error
         return slots
 
-    def _resolve_one(self, handle: int, table: SessionTable, entry: int) -> int:
-        session_id = self._ids.get(handle)
-        if session_id is None:
-            expected = "a handle that this stream named in `sessions`"
-            raise InvalidRequest(f"frame entry {entry}: handle", handle, expected)
-        slot = table.resolve(session_id)
+    def resolve_one(self, handle: int, table: SessionTable) -> int:
+        """The slot of one handle, as `resolve`.
+
+        Raises:
+            KeyError: the stream never named it.
+            TooManySessions: a new session finds no room.
+        """
+        if handle < len(self._slots):
+            slot = int(self._slots[handle])
+            if slot != _UNKNOWN and table.is_still(slot, int(self._generations[handle])):
+                return slot
+        slot = table.resolve(self._ids[handle])
         self._slots[handle] = slot
         self._generations[handle] = table.generations[slot]
         return slot

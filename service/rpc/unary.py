@@ -1,6 +1,7 @@
 """`Forecast`: one message, a frame of one entry, one message."""
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 
@@ -8,13 +9,19 @@ from models.manifest import Manifest
 from service.engine.runner import Reply
 from service.errors import InvalidRequest
 from service.rpc import validation
-from service.sessions.frame import NO_POSITION, Frame, Integers
+from service.rpc.single_rows import SingleRow, SingleRows
+from service.sessions.frame import NO_POSITION, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
+from service.store.table import NO_TIME
 from statecast.v1 import forecast_pb2 as pb
 
 
 async def forecast(
-    request: pb.ForecastRequest, worker: SessionWorker, max_rows: int, max_message_bytes: int
+    request: pb.ForecastRequest,
+    worker: SessionWorker,
+    single_rows: SingleRows,
+    max_rows: int,
+    max_message_bytes: int,
 ) -> pb.ForecastResponse:
     """Apply a request's rows. Cancelled before its batch begins, it applies nothing.
 
@@ -25,27 +32,42 @@ async def forecast(
     validation.check_session_id(request.session_id)
     reply = validation.reply_of(request.reply)
     horizon = validation.horizon_of(request.horizon, manifest)
-    validation.check_num_rows(len(request.rows), "rows", max_rows)
-    validation.check_reply_size(len(request.rows), reply, manifest, max_message_bytes)
+    num_rows = len(request.rows)
+    validation.check_num_rows(num_rows, "rows", max_rows)
+    validation.check_reply_size(num_rows, reply, manifest, max_message_bytes)
     values, times = _values(request, manifest), _times(request)
-    worker.check_room(len(values))
+    position = request.position if request.HasField("position") else NO_POSITION
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    frame = Frame(
-        np.array([worker.table.resolve(request.session_id)]),
-        np.array([len(values)]),
-        np.array([request.position if request.HasField("position") else NO_POSITION]),
-        times,
-        values,
-        reply,
-        lambda _: None if done.done() else done.set_result(None),
-    )
+
+    def settled(_: object = None) -> None:
+        if not done.done():
+            done.set_result(None)
+
+    if num_rows == 1:
+        # One row: after each and after the last is the same.
+        reply = Reply.LAST if reply is Reply.EACH else reply
+        time_us = NO_TIME if times is None else int(times[0])
+        single_rows.check_room()
+        slot = worker.table.resolve(request.session_id)
+        row = SingleRow(slot, position, time_us, values.tobytes(), settled)
+        single_rows.add(row, reply)
+        await _settled(done, row.drop)
+        return _encode(row.result, row.entry, reply, worker, horizon)
+    worker.check_room(num_rows)
+    single_rows.flush()
+    slots = np.array([worker.table.resolve(request.session_id)])
+    frame = Frame(slots, np.array([num_rows]), np.array([position]), times, values, reply, settled)
     worker.submit(frame)
+    await _settled(done, frame.drop)
+    return _encode(frame.result, 0, reply, worker, horizon)
+
+
+async def _settled(done: "asyncio.Future[None]", drop: Callable[[], None]) -> None:
     try:
         await done
     except asyncio.CancelledError:
-        frame.drop()
+        drop()
         raise
-    return _encode(frame, worker, horizon)
 
 
 def _values(request: pb.ForecastRequest, manifest: Manifest) -> "np.ndarray":
@@ -72,24 +94,27 @@ def _times(request: pb.ForecastRequest) -> Integers | None:
     return times
 
 
-def _encode(frame: Frame, worker: SessionWorker, horizon: int) -> pb.ForecastResponse:
-    result = frame.result
-    if result.errors:
-        raise result.errors[0]
-    position = int(result.positions[0])
+def _encode(
+    result: FrameResult, entry: int, reply: Reply, worker: SessionWorker, horizon: int
+) -> pb.ForecastResponse:
+    if entry in result.errors:
+        raise result.errors[entry]
+    position = int(result.positions[entry])
     response = pb.ForecastResponse(
         position=position,
-        num_skipped=int(result.num_skipped[0]),
-        num_late=int(result.num_late[0]),
-        num_missing_steps=int(result.num_missing_steps[0]),
+        num_skipped=int(result.num_skipped[entry]),
+        num_late=int(result.num_late[entry]),
+        num_missing_steps=int(result.num_missing_steps[entry]),
         quantile_levels=worker.model.manifest.quantile_levels,
         model_version=worker.model.version,
     )
-    if frame.reply is Reply.LAST:
+    if reply is Reply.LAST:
         assert result.dense is not None
-        response.forecasts.add(position=position, values=result.dense[0, :horizon].ravel())
-    elif frame.reply is Reply.EACH:
-        for forecasts, positions in zip(result.forecasts[0], result.forecast_positions[0], strict=True):
+        response.forecasts.add(position=position, values=result.dense[entry, :horizon].ravel().tolist())
+    elif reply is Reply.EACH:
+        for forecasts, positions in zip(
+            result.forecasts[entry], result.forecast_positions[entry], strict=True
+        ):
             for made_at, each in zip(positions.tolist(), forecasts, strict=True):
-                response.forecasts.add(position=made_at, values=each[:horizon].ravel())
+                response.forecasts.add(position=made_at, values=each[:horizon].ravel().tolist())
     return response

@@ -10,7 +10,7 @@ from statecast.v1 import forecast_pb2 as pb
 
 MAX_SESSION_ID_BYTES = 256
 # The years 1 to 9999, in microseconds since 1970-01-01 UTC; differences of these fit an int64.
-_FIRST_TIME_US, _LAST_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+FIRST_TIME_US, LAST_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 _REPLIES: dict[int, Reply] = {
     pb.REPLY_UNSPECIFIED: Reply.LAST,
@@ -102,7 +102,7 @@ def check_values(values: Rows, manifest: Manifest, field: str) -> None:
 
 def bad_times(times_us: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """(R,): times outside the calendar."""
-    bad: npt.NDArray[np.bool_] = (times_us < _FIRST_TIME_US) | (times_us > _LAST_TIME_US)
+    bad: npt.NDArray[np.bool_] = (times_us < FIRST_TIME_US) | (times_us > LAST_TIME_US)
     return bad
 
 

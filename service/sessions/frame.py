@@ -28,6 +28,8 @@ class Frame:
         reply: which forecasts to return.
         done: called once, when every entry is settled.
         result: filled while entries settle; whole when `done` is called.
+        num_open: entries that are not settled.
+        dropped: (N,) entries that nobody waits for, or None.
     """
 
     slots: Slots
@@ -36,10 +38,10 @@ class Frame:
     times_us: Integers | None
     values: Rows
     reply: Reply
-    done: Callable[["Frame"], None]
+    done: Callable[["Frame"], object]
     result: "FrameResult" = field(init=False)
     num_open: int = field(init=False)
-    is_dropped: bool = field(init=False, default=False)
+    dropped: npt.NDArray[np.bool_] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.num_open = len(self.slots)
@@ -47,7 +49,13 @@ class Frame:
 
     def drop(self) -> None:
         """Nobody waits any more: entries whose batch has not begun are not applied."""
-        self.is_dropped = True
+        self.dropped = np.ones(len(self.slots), bool)
+
+    def drop_entry(self, entry: int) -> None:
+        """Nobody waits for one entry any more."""
+        if self.dropped is None:
+            self.dropped = np.zeros(len(self.slots), bool)
+        self.dropped[entry] = True
 
     def settle(self, num_entries: int) -> None:
         """So many more entries are settled."""
@@ -70,6 +78,7 @@ class FrameResult:
             one array (N, K, Q) for all entries.
         forecast_positions: by entry (M,): rows consumed when each forecast was made.
         errors: by entry, why it was refused; its session stands as before.
+        has_counts: whether any of the three counts is not zero.
     """
 
     num_entries: int
@@ -81,6 +90,7 @@ class FrameResult:
     forecasts: dict[int, list[Forecasts]] = field(init=False, default_factory=dict)
     forecast_positions: dict[int, list[Integers]] = field(init=False, default_factory=dict)
     errors: dict[int, StatecastError] = field(init=False, default_factory=dict)
+    has_counts: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         n = self.num_entries

@@ -97,7 +97,11 @@ class SessionWorker:
 
         Its slots come from `table.resolve`, with nothing awaited in between.
         """
-        self.table.take(frame.slots)
+        self.table.hold_all(frame.slots)
+        self.enqueue(frame)
+
+    def enqueue(self, frame: Frame) -> None:
+        """`submit` for a frame whose slots are held already, once for each entry."""
         self._queue.put(frame)
         self._wake.set()
 
@@ -144,18 +148,27 @@ class SessionWorker:
         taken = self._queue.take(self._limits.max_batch_size, history_rows)
         kept = []
         for part in taken:
-            if part.frame.is_dropped:
+            dropped = part.frame.dropped
+            if dropped is None:
+                kept.append(part)
+                continue
+            mine = dropped if part.entries is None else dropped[part.entries]
+            if mine.all():
                 self._leave(part)
+            elif mine.any():
+                self._leave(part.only(mine))
+                kept.append(part.only(~mine))
             else:
                 kept.append(part)
         return kept
 
     def _leave(self, part: Part) -> None:
-        """A dropped frame's entries go without being applied."""
+        """Dropped entries go without being applied."""
         entries = slice(None) if part.entries is None else part.entries
         num_rows = int(part.frame.lengths[entries].sum()) - part.offset
         self._queue.finish(part, num_rows, is_over=True)
         self.table.settle(part.slots)
+        part.frame.settle(len(part))
 
     async def _apply(self, batch: Batch) -> None:
         table = self.table
@@ -304,6 +317,7 @@ def _fill(part: Part, span: slice, planned: BatchPlan, dense: Forecasts | None) 
         counts = getattr(planned, name)[span]
         if counts.any():
             getattr(result, name)[entries] += counts
+            result.has_counts = True
     for entry in planned.refused:
         if span.start <= entry < span.stop:
             own = entry - span.start if part.entries is None else int(part.entries[entry - span.start])

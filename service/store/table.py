@@ -79,12 +79,17 @@ class SessionTable:
         current: npt.NDArray[np.bool_] = (self.generations[slots] == generations) & ~is_over
         return current
 
-    def take(self, slots: Slots) -> None:
-        """Entries of these sessions wait; slots may be named more than once."""
-        if len(slots) == 1:
-            self.num_waiting[slots[0]] += 1
-        else:
-            np.add.at(self.num_waiting, slots, 1)
+    def is_still(self, slot: int, generation: int) -> bool:
+        """`is_current` for one slot."""
+        return bool(self.generations[slot] == generation) and not self._is_over(slot)
+
+    def hold(self, slot: int) -> None:
+        """An entry of this session waits."""
+        self.num_waiting[slot] += 1
+
+    def hold_all(self, slots: Slots) -> None:
+        """Entries of these sessions wait; one that is named twice has two."""
+        np.add.at(self.num_waiting, slots, 1)
 
     def commit(self, slots: Slots, positions: Integers, last_times_us: Integers) -> None:
         """Distinct sessions have consumed rows up to `positions`; NO_TIME keeps the last time."""
