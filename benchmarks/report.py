@@ -52,7 +52,8 @@ def print_table(report: dict[str, Any], console: Console) -> None:
         *cells, verdict = cells_of(row)
         table.add_row(*cells, f"[{colour}]{verdict}[/]")
     console.print(table)
-    console.print("; ".join(f"{name}: {value}" for name, value in report["machine"].items()))
+    machine_line = "; ".join(f"{name}: {value}" for name, value in report["machine"].items())
+    console.print(machine_line, soft_wrap=True, highlight=False)
     if report["quick"]:
         console.print("A quick run: it shows that the benchmark works, its figures mean little.")
 
