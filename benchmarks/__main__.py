@@ -20,6 +20,7 @@ from benchmarks.bench import Bench, Sizes
 from benchmarks.docs import write_docs
 from benchmarks.http2 import CallRefused
 from benchmarks.load import CutOff, WrongReply
+from benchmarks.machine import Others
 from benchmarks.measure import Outcome
 from benchmarks.picture import draw
 from benchmarks.processes import ROOT, Cores
@@ -56,7 +57,7 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bench = _bench(server_dir.resolve(), Sizes.quick() if quick else Sizes())
     bench.server_flags, bench.only = tuple(shlex.split(server_flags)), frozenset(only or ())
-    begin = time.perf_counter()
+    begin, others = time.perf_counter(), Others()
     outcomes = []
     for group in groups:
         for outcome in _measured(group, bench):
@@ -64,6 +65,7 @@ def main(
             console.print(
                 f"[dim]{outcome.target.name}: {outcome.ratio:.2f} {outcome.verdict}[/]", highlight=False
             )
+    bench.facts["other processes"] = others.describe()
     made = report.as_json(bench, outcomes, "make bench", time.perf_counter() - begin)
     made["partial"] = bool(only)
     report.write(output / "benchmark.json", made)

@@ -26,7 +26,8 @@ def _throughput(axes: Any, points: list[dict[str, float]]) -> None:
     axes.plot([p["sessions"] for p in points], [p["per_s"] / 1000 for p in points], "o-", color=_OURS)
     axes.set(xscale="log", xlabel="sessions resident", ylabel="thousand forecasts a second")
     axes.set_title("Frames of 256 sessions, one core", loc="left")
-    axes.set_ylim(bottom=0)
+    if points:
+        axes.set_ylim(0, 1.1 * max(point["per_s"] for point in points) / 1000)
     axes.grid(alpha=0.3)
 
 

@@ -3,22 +3,18 @@
 import dataclasses
 import json
 import math
-import os
-import platform
-import subprocess
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import machine
 from benchmarks.bench import Bench
 from benchmarks.measure import Outcome
 
 COLUMNS = ("measure", "ours", "reference", "", "ratio", "spread", "reach", "")
-_PACKAGES = ("grpcio", "onnxruntime", "numpy", "uvloop")
 
 
 def as_json(bench: Bench, outcomes: list[Outcome], command: str, took_s: float) -> dict[str, Any]:
@@ -29,9 +25,12 @@ def as_json(bench: Bench, outcomes: list[Outcome], command: str, took_s: float) 
         "took_s": round(took_s),
         "quick": bench.sizes.repeats < 3,
         "model": f"A session's state is {bench.bare.manifest.state_bytes:,} bytes.",
-        "machine": _machine()
-        | {"pinning": bench.cores.describe(), "revision": revision(bench.code)}
-        | bench.facts,
+        "machine": {
+            **machine.describe(),
+            "revision": machine.revision(bench.code),
+            "pinning": bench.cores.describe(),
+            **bench.facts,
+        },
         "rows": [_row(outcome) for outcome in outcomes],
         "curves": bench.curves,
     }
@@ -53,7 +52,8 @@ def print_table(report: dict[str, Any], console: Console) -> None:
         *cells, verdict = cells_of(row)
         table.add_row(*cells, f"[{colour}]{verdict}[/]")
     console.print(table)
-    console.print("; ".join(f"{name}: {value}" for name, value in report["machine"].items()))
+    machine_line = "; ".join(f"{name}: {value}" for name, value in report["machine"].items())
+    console.print(machine_line, soft_wrap=True, highlight=False)
     if report["quick"]:
         console.print("A quick run: it shows that the benchmark works, its figures mean little.")
 
@@ -99,30 +99,3 @@ def _figure(value: float, unit: str) -> str:
     if unit == "bytes" and value >= 1 << 20:
         return f"{value / (1 << 20):,.0f} MiB"
     return f"{value:,.0f} {unit}"
-
-
-def _machine() -> dict[str, str]:
-    return {"CPU": _cpu(), "cores": str(os.cpu_count()), "Python": platform.python_version()} | {
-        name: found for name in _PACKAGES if (found := _version(name))
-    }
-
-
-def revision(code: Path) -> str:
-    """The commit of a checkout, marked where files differ from it."""
-    command = ["git", "describe", "--always", "--dirty=, changed", "--exclude=*"]
-    found = subprocess.run(command, cwd=code, capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
