@@ -24,8 +24,16 @@ class QuantileHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(..., H) -> (..., K, Q), unitless, rising along Q."""
-        raw = self.linear(hidden).reshape(*hidden.shape[:-1], self.horizon, self.num_levels)
-        middle = raw[..., self.centre : self.centre + 1]
-        up = torch.cumsum(functional.softplus(raw[..., self.centre + 1 :]), dim=-1)
-        down = torch.cumsum(functional.softplus(raw[..., : self.centre].flip(-1)), dim=-1).flip(-1)
-        return torch.cat([middle - down, middle, middle + up], dim=-1)
+        # Columns lie level by level, so that each level is a slice and not a gather in the exported graph.
+        raw, steps = self.linear(hidden), range(1, self.num_levels)
+        # ELU + 1 is positive and smooth, and a fraction of a softplus' cost in ONNX Runtime.
+        positive = functional.elu(raw) + 1.0
+        quantiles = [self._level(raw, 0)]
+        for index in steps[: self.num_levels - 1 - self.centre]:
+            quantiles.append(quantiles[-1] + self._level(positive, index))
+        for index in steps[self.num_levels - 1 - self.centre :]:
+            quantiles.insert(0, quantiles[0] - self._level(positive, index))
+        return torch.stack(quantiles, dim=-1)
+
+    def _level(self, columns: Tensor, index: int) -> Tensor:
+        return columns[..., index * self.horizon : (index + 1) * self.horizon]

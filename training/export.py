@@ -69,6 +69,7 @@ def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
     assert program is not None  # None only where a file name was given
     model = program.model_proto
     _strip(model)
+    _free_time_axis(model)
     _check_fused(model, forecaster)
     return model
 
@@ -112,6 +113,18 @@ def _strip(model: onnx.ModelProto) -> None:
     ):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
+
+
+def _free_time_axis(model: onnx.ModelProto) -> None:
+    """Drop shapes that are only said: torch 2.13 notes the example's length on what comes out of a recurrence.
+
+    The graph itself has no fixed length, which the parity check proves; ONNX Runtime infers the rest.
+    """
+    del model.graph.value_info[:]
+    forecast = next(tensor for tensor in model.graph.output if tensor.name == FORECAST)
+    time = forecast.type.tensor_type.shape.dim[1]
+    time.Clear()
+    time.dim_param = "time"
 
 
 def _check_fused(model: onnx.ModelProto, forecaster: Forecaster) -> None:

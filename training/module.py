@@ -85,7 +85,7 @@ class ForecasterModule(lightning.LightningModule):
         quantiles, location, scale, after = self.forecaster.scaled(batch.x, state)
         self._carried = {name: value.detach() for name, value in after.items()}
         scaled = (batch.targets - location[..., None]) / scale[..., None]
-        known = _observed_so_far(batch.x, state) >= WARM_UP
+        known = _observed_so_far(batch.x, self.forecaster.scaler.num_observed(state)) >= WARM_UP
         targets = torch.where(known[..., None], scaled, torch.nan).to(torch.float32)
         return pinball_loss(quantiles, targets, self.levels)
 
@@ -111,6 +111,6 @@ class ForecasterModule(lightning.LightningModule):
         return x.masked_fill(hidden, torch.nan)
 
 
-def _observed_so_far(x: Tensor, state: State) -> Tensor:
+def _observed_so_far(x: Tensor, before: Tensor) -> Tensor:
     """(B, T): observations of the target up to and with each row."""
-    return state["scale_count"][:, :1] + torch.cumsum((~torch.isnan(x[..., 0])).to(torch.float64), dim=1)
+    return before[:, None] + torch.cumsum((~torch.isnan(x[..., 0])).to(torch.float64), dim=1)

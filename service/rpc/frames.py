@@ -13,7 +13,7 @@ from service.rpc import validation
 from service.rpc.handles import Handles
 from service.rpc.status import status_of
 from service.sessions.batch import row_indices
-from service.sessions.frame import NO_POSITION, Frame, FrameResult, Integers
+from service.sessions.frame import COUNTS, NO_POSITION, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
 from statecast import columns
 from statecast.v1 import forecast_pb2 as pb
@@ -202,8 +202,7 @@ def _encode_counts(
     response.positions = columns.pack(_placed(result.positions, places, n, NO_POSITION), columns.POSITION)
     if not result.has_counts:
         return
-    for name in ("num_skipped", "num_late", "num_missing_steps"):
-        counts = getattr(result, name)
+    for name, counts in zip(COUNTS, result.counts, strict=True):
         if counts.any():
             setattr(response, name, columns.pack(_placed(counts, places, n, 0), columns.COUNT))
 

@@ -10,7 +10,7 @@ from service.rpc import validation
 from service.rpc.frames import entry_error
 from service.rpc.handles import Handles
 from service.rpc.single_rows import SingleRow, SingleRows
-from service.sessions.frame import NO_POSITION
+from service.sessions.frame import COUNTS, NO_POSITION
 from service.sessions.worker import SessionWorker
 from service.store.table import NO_TIME
 from statecast.v1 import forecast_pb2 as pb
@@ -101,7 +101,6 @@ class SingleFrames:
         return response
 
     def _add_counts(self, row: SingleRow, response: pb.StreamForecastsResponse) -> None:
-        for name in ("num_skipped", "num_late", "num_missing_steps"):
-            count = int(getattr(row.result, name)[row.entry])
+        for name, count in zip(COUNTS, row.result.counts[:, row.entry].tolist(), strict=True):
             if count:
                 setattr(response, name, count.to_bytes(4, "little"))

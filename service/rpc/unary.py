@@ -10,7 +10,7 @@ from service.engine.runner import Reply
 from service.errors import InvalidRequest
 from service.rpc import validation
 from service.rpc.single_rows import SingleRow, SingleRows
-from service.sessions.frame import NO_POSITION, Frame, FrameResult, Integers
+from service.sessions.frame import COUNTS, NO_POSITION, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
 from service.store.table import NO_TIME
 from statecast.v1 import forecast_pb2 as pb
@@ -102,12 +102,12 @@ def _encode(
     position = int(result.positions[entry])
     response = pb.ForecastResponse(
         position=position,
-        num_skipped=int(result.num_skipped[entry]),
-        num_late=int(result.num_late[entry]),
-        num_missing_steps=int(result.num_missing_steps[entry]),
         quantile_levels=worker.model.manifest.quantile_levels,
         model_version=worker.model.version,
     )
+    if result.has_counts:
+        for name, count in zip(COUNTS, result.counts[:, entry].tolist(), strict=True):
+            setattr(response, name, count)
     if reply is Reply.LAST:
         assert result.dense is not None
         response.forecasts.add(position=position, values=result.dense[entry, :horizon].ravel().tolist())

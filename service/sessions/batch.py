@@ -83,6 +83,8 @@ class Batch:
 
 def join(parts: list[Part]) -> Batch:
     """Columns of all parts, one after the other."""
+    if len(parts) == 1 and parts[0].entries is None:
+        return _alone(parts[0])
     columns = [_columns(part) for part in parts]
     slots, lengths, positions, values, times = zip(*columns, strict=True)
     sizes = np.fromiter((len(part) for part in parts), np.int64, len(parts))
@@ -98,6 +100,23 @@ def join(parts: list[Part]) -> Batch:
         times_us=_joined_times(times, values),
         values=_joined(values),
         replies=np.repeat(replies, sizes),
+    )
+
+
+def _alone(part: Part) -> Batch:
+    """A whole frame's columns, as they are."""
+    frame, n = part.frame, len(part.frame.slots)
+    starts = np.arange(n) if frame.is_single_rows else np.cumsum(frame.lengths) - frame.lengths
+    return Batch(
+        parts=[part],
+        bounds=np.array([0, n]),
+        slots=frame.slots,
+        lengths=frame.lengths,
+        starts=starts,
+        positions=frame.positions,
+        times_us=frame.times_us,
+        values=frame.values,
+        replies=np.full(n, frame.reply, np.int8),
     )
 
 

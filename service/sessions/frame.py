@@ -13,6 +13,8 @@ from service.errors import StatecastError
 Integers = npt.NDArray[np.int64]
 
 NO_POSITION = -1
+# The rows of `FrameResult.counts`, as the messages name them.
+COUNTS = ("num_skipped", "num_late", "num_missing_steps")
 
 
 @dataclass(eq=False, slots=True)
@@ -47,6 +49,11 @@ class Frame:
         self.num_open = len(self.slots)
         self.result = FrameResult(self.num_open)
 
+    @property
+    def is_single_rows(self) -> bool:
+        """Whether every entry is one row."""
+        return len(self.values) == len(self.slots)
+
     def drop(self) -> None:
         """Nobody waits any more: entries whose batch has not begun are not applied."""
         self.dropped = np.ones(len(self.slots), bool)
@@ -70,22 +77,19 @@ class FrameResult:
 
     Attributes:
         positions: (N,) rows the session has consumed, -1 where the entry was refused.
-        num_skipped: (N,) rows below the committed position.
-        num_late: (N,) rows at or before the session's last time; consumed, not stepped.
-        num_missing_steps: (N,) steps that gaps in time inserted.
+        counts: (3, N), by row: rows skipped below the committed position; late rows, at or before the
+            session's last time, consumed and not stepped; missing steps that gaps in time inserted.
         forecasts: by entry (M, K, Q) float32: one per applied row for EACH, one for LAST, none for NONE;
             where every row was skipped or late, one of the session as it stands. Or, where `is_dense`,
             one array (N, K, Q) for all entries.
         forecast_positions: by entry (M,): rows consumed when each forecast was made.
         errors: by entry, why it was refused; its session stands as before.
-        has_counts: whether any of the three counts is not zero.
+        has_counts: whether any count may be above zero.
     """
 
     num_entries: int
     positions: Integers = field(init=False)
-    num_skipped: Integers = field(init=False)
-    num_late: Integers = field(init=False)
-    num_missing_steps: Integers = field(init=False)
+    counts: Integers = field(init=False)
     dense: Forecasts | None = field(init=False, default=None)
     forecasts: dict[int, list[Forecasts]] = field(init=False, default_factory=dict)
     forecast_positions: dict[int, list[Integers]] = field(init=False, default_factory=dict)
@@ -95,7 +99,7 @@ class FrameResult:
     def __post_init__(self) -> None:
         n = self.num_entries
         self.positions = np.full(n, -1, np.int64)
-        self.num_skipped, self.num_late, self.num_missing_steps = np.zeros((3, n), np.int64)
+        self.counts = np.zeros((3, n), np.int64)
 
     def add(self, entry: int, forecasts: Forecasts, positions: Integers) -> None:
         """Forecasts of an entry, after those it has."""

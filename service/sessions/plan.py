@@ -131,13 +131,13 @@ class Group:
     """Entries that one run of the model advances: one number of steps, one kind of reply.
 
     Attributes:
-        entries: (B,) of the batch.
+        entries: (B,) of the batch, or None for all of them.
         rows: (B, S, F).
         reply: which forecasts the run returns.
         plans: of the entries that are not plain, else None: every row is an observation then.
     """
 
-    entries: Integers
+    entries: Integers | None
     rows: Rows
     reply: Reply
     plans: list[Plan] | None = None
@@ -151,14 +151,14 @@ class BatchPlan:
         groups: what steps.
         standing: (M,) entries with no row to step: their forecast is that of the session as it stands.
         refused: by entry, why.
-        positions, last_times_us, num_skipped, num_late, num_missing_steps: (N,) as in `Plan`.
+        positions: (N,) rows consumed once committed.
+        last_times_us: (N,) last times once committed, or None where no row carried one.
+        counts: (3, N) skipped, late and missing steps, as in `Plan`; None where all are zero.
     """
 
     positions: Integers
-    last_times_us: Integers
-    num_skipped: Integers
-    num_late: Integers
-    num_missing_steps: Integers
+    last_times_us: Integers | None
+    counts: Integers | None = None
     groups: list[Group] = field(default_factory=list)
     standing: Integers = field(default_factory=lambda: np.empty(0, np.int64))
     refused: dict[int, StatecastError] = field(default_factory=dict)
@@ -177,19 +177,18 @@ def plan_batch(
         committed: (N,) rows each entry's session has consumed.
         last_times_us: (N,) its last time, or NO_TIME.
     """
-    n = len(batch)
     is_plain = (batch.positions == NO_POSITION) | (batch.positions == committed)
-    last = np.full(n, NO_TIME, np.int64)
+    last = None
     if batch.times_us is not None:
         is_plain &= _all_next(batch, batch.times_us, last_times_us, frequency)
         last = batch.times_us[batch.starts + batch.lengths - 1]
-    counts = np.zeros((3, n), np.int64)
-    result = BatchPlan(committed + batch.lengths, last, *counts)
+    result = BatchPlan(committed + batch.lengths, last)
     if is_plain.all():
         result.groups = _plain_groups(batch, None)
     else:
         result.groups = _plain_groups(batch, np.flatnonzero(is_plain))
         odd = np.flatnonzero(~is_plain)
+        result.counts = np.zeros((3, len(batch)), np.int64)
         _plan_odd(batch, odd, committed, last_times_us, frequency, limits, result)
     return result
 
@@ -215,10 +214,8 @@ def _plain_groups(batch: Batch, entries: Integers | None) -> list[Group]:
         lengths, replies = lengths[entries], replies[entries]
     if not len(lengths):
         return []
-    first = int(lengths[0])
-    if entries is None and (lengths == first).all() and (replies == replies[0]).all():
-        rows = batch.values.reshape(len(batch), first, num_features)
-        return [Group(np.arange(len(batch)), rows, Reply(int(replies[0])))]
+    if entries is None and (uniform := _uniform(batch)) is not None:
+        return [uniform]
     everything = np.arange(len(batch)) if entries is None else entries
     groups = []
     keys = lengths * len(Reply) + replies
@@ -229,6 +226,19 @@ def _plain_groups(batch: Batch, entries: Integers | None) -> list[Group]:
         rows = batch.values[index].reshape(len(members), length, num_features)
         groups.append(Group(members, rows, Reply(reply)))
     return groups
+
+
+def _uniform(batch: Batch) -> Group | None:
+    """The whole batch as one group, rows not copied, where all entries are alike."""
+    n, num_rows = len(batch), len(batch.values)
+    first = int(batch.lengths[0])
+    if first * n != num_rows or (n != num_rows and (batch.lengths != first).any()):
+        return None
+    reply = batch.replies[0]
+    if len(batch.parts) > 1 and (batch.replies != reply).any():
+        return None
+    rows = batch.values.reshape(n, first, batch.values.shape[1])
+    return Group(None, rows, Reply(int(reply)))
 
 
 def _plan_odd(
@@ -256,9 +266,11 @@ def _plan_odd(
         except StatecastError as error:
             result.refused[entry] = error
             continue
-        result.positions[entry], result.last_times_us[entry] = planned.position, planned.last_time_us
-        result.num_skipped[entry], result.num_late[entry] = planned.num_skipped, planned.num_late
-        result.num_missing_steps[entry] = planned.num_missing_steps
+        result.positions[entry] = planned.position
+        if result.last_times_us is not None:
+            result.last_times_us[entry] = planned.last_time_us
+        assert result.counts is not None
+        result.counts[:, entry] = planned.num_skipped, planned.num_late, planned.num_missing_steps
         if len(planned.rows):
             key = (len(planned.rows), int(batch.replies[entry]))
             groups.setdefault(key, []).append((entry, planned))

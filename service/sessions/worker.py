@@ -196,7 +196,8 @@ class SessionWorker:
         runner, outcomes = self.model.runner, []
         for group in planned.groups:
             try:
-                forecasts = runner.step(batch.slots[group.entries], group.rows, group.reply)
+                slots = batch.slots if group.entries is None else batch.slots[group.entries]
+                forecasts = runner.step(slots, group.rows, group.reply)
                 outcomes.append(_Outcome(group, forecasts))
             except Exception as error:
                 outcomes.append(_Outcome(group, None, error))
@@ -215,17 +216,18 @@ class SessionWorker:
     ) -> None:
         for outcome in outcomes:
             if outcome.failure is not None:
-                failure = self._failure(outcome)
-                planned.refused.update(dict.fromkeys(outcome.group.entries.tolist(), failure))
+                entries = outcome.group.entries
+                failed = range(len(batch)) if entries is None else entries.tolist()
+                planned.refused.update(dict.fromkeys(failed, self._failure(outcome)))
+        last_times = planned.last_times_us
         if planned.refused:
             committed = np.ones(len(batch), bool)
             committed[list(planned.refused)] = False
             planned.positions[~committed] = -1
-            self.table.commit(
-                batch.slots[committed], planned.positions[committed], planned.last_times_us[committed]
-            )
+            last_times = None if last_times is None else last_times[committed]
+            self.table.commit(batch.slots[committed], planned.positions[committed], last_times)
         else:
-            self.table.commit(batch.slots, planned.positions, planned.last_times_us)
+            self.table.commit(batch.slots, planned.positions, last_times)
         dense = _dense(batch, planned, outcomes, standing)
         for number, part in enumerate(batch.parts):
             span = slice(int(batch.bounds[number]), int(batch.bounds[number + 1]))
@@ -247,8 +249,8 @@ class SessionWorker:
             self._queue.finish(part, num_rows, is_over)
             if is_over:
                 over.append((part, len(part)))
-        if len(over) == len(batch.parts):
-            self.table.settle(batch.slots)
+        if not planned.refused and len(over) == len(batch.parts):
+            self.table.settle_committed(batch.slots)
         elif over:
             self.table.settle(np.concatenate([part.slots for part, _ in over]))
         for part, num_entries in over:
@@ -259,7 +261,7 @@ class SessionWorker:
         _log.error(
             "engine failure",
             model=self.model.name,
-            num_sessions=len(outcome.group.entries),
+            num_sessions=len(outcome.group.rows),
             correlation_id=failure.correlation_id,
             exc_info=outcome.failure,
         )
@@ -292,7 +294,7 @@ def _dense(
 ) -> Forecasts | None:
     """(N, K, Q): the last forecast of each entry that has one, rows of others undefined; None for no one."""
     last = [o for o in outcomes if o.group.reply is Reply.LAST and o.forecasts is not None]
-    if len(last) == 1 and len(last[0].group.entries) == len(batch):
+    if len(last) == 1 and last[0].group.entries is None:
         return last[0].forecasts
     shape = next((o.forecasts.shape[1:] for o in last if o.forecasts is not None), None)
     if standing is not None:
@@ -302,6 +304,7 @@ def _dense(
     dense = np.empty((len(batch), *shape), np.float32)
     for outcome in last:
         assert outcome.forecasts is not None
+        assert outcome.group.entries is not None
         dense[outcome.group.entries] = outcome.forecasts
     if standing is not None:
         dense[planned.standing] = standing
@@ -313,11 +316,9 @@ def _fill(part: Part, span: slice, planned: BatchPlan, dense: Forecasts | None) 
     result, reply = part.frame.result, part.frame.reply
     entries = slice(None) if part.entries is None else part.entries
     result.positions[entries] = planned.positions[span]
-    for name in ("num_skipped", "num_late", "num_missing_steps"):
-        counts = getattr(planned, name)[span]
-        if counts.any():
-            getattr(result, name)[entries] += counts
-            result.has_counts = True
+    if planned.counts is not None:
+        result.has_counts = True
+        result.counts[:, entries] += planned.counts[:, span]
     for entry in planned.refused:
         if span.start <= entry < span.stop:
             own = entry - span.start if part.entries is None else int(part.entries[entry - span.start])
@@ -347,8 +348,9 @@ def _fill_standing(part: Part, span: slice, planned: BatchPlan, dense: Forecasts
 
 def _fill_each(batch: Batch, planned: BatchPlan, group: Group, forecasts: Forecasts) -> None:
     """A forecast after each applied row, (B, S, K, Q), into the frames' results."""
-    numbers = np.searchsorted(batch.bounds, group.entries, side="right") - 1
-    for index, (entry, number) in enumerate(zip(group.entries.tolist(), numbers.tolist(), strict=True)):
+    entries = np.arange(len(batch)) if group.entries is None else group.entries
+    numbers = np.searchsorted(batch.bounds, entries, side="right") - 1
+    for index, (entry, number) in enumerate(zip(entries.tolist(), numbers.tolist(), strict=True)):
         part = batch.parts[number]
         own = entry - int(batch.bounds[number])
         own = own if part.entries is None else int(part.entries[own])

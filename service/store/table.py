@@ -91,14 +91,18 @@ class SessionTable:
         """Entries of these sessions wait; one that is named twice has two."""
         np.add.at(self.num_waiting, slots, 1)
 
-    def commit(self, slots: Slots, positions: Integers, last_times_us: Integers) -> None:
-        """Distinct sessions have consumed rows up to `positions`; NO_TIME keeps the last time."""
+    def commit(self, slots: Slots, positions: Integers, last_times_us: Integers | None) -> None:
+        """Distinct sessions have consumed rows up to `positions`; None or NO_TIME keeps the last time."""
         self.positions[slots] = positions
-        timed = last_times_us != NO_TIME
-        if timed.any():
+        if last_times_us is not None:
+            timed = last_times_us != NO_TIME
             self.last_times_us[slots[timed]] = last_times_us[timed]
         self._is_committed[slots] = True
         self._used_at_s[slots] = self._clock.monotonic_s()
+
+    def settle_committed(self, slots: Slots) -> None:
+        """One entry of each of these distinct sessions, which all committed, waits no more."""
+        self.num_waiting[slots] -= 1
 
     def settle(self, slots: Slots) -> None:
         """One entry of each of these distinct sessions waits no more. Those never committed are forgotten."""

@@ -106,7 +106,7 @@ async def _only(future):
         made_at = np.concatenate(result.forecast_positions[0])
     return SimpleNamespace(
         position=int(result.positions[0]),
-        num_skipped=int(result.num_skipped[0]),
+        num_skipped=int(result.counts[0, 0]),
         forecasts=forecasts,
         forecast_positions=made_at,
     )

@@ -51,7 +51,7 @@ def test_command_trains_from_a_file_of_options(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["inspect", "--json", str(tmp_path / "repository/waves")])
     assert json.loads(shown.output)["cell"] == "gru"
     table = CliRunner().invoke(app, ["inspect", str(tmp_path / "repository/waves/1/model.onnx")])
-    assert "scale_count" in table.output
+    assert "scale_values" in table.output
 
 
 @pytest.mark.parametrize(
