@@ -1,6 +1,7 @@
 """Puts the server together, runs it, and lets it go without losing a row."""
 
 import asyncio
+import gc
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -142,6 +143,7 @@ async def _serve(settings: Settings, models: list[ServedModel]) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     address = await server.start()
+    _spare_collections()
     if settings.log_format == "console":
         print_banner(settings, address, models)
     _log.info("serving", address=address, models=[f"{model.name}/{model.version}" for model in models])
@@ -153,6 +155,17 @@ async def _serve(settings: Settings, models: list[ServedModel]) -> int:
     failed.cancel()
     _log.info("stopped")
     return 1 if failed.done() and not failed.cancelled() else 0
+
+
+def _spare_collections() -> None:
+    """Keep the cyclic garbage collector from walking what start-up made, and from running for each message.
+
+    A quarter of a million new objects between collections, where Python's default is 700: a stream's
+    message makes dozens, none of them in a cycle.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(250_000, 20, 20)
 
 
 def serve(settings: Settings) -> int:

@@ -79,6 +79,8 @@ def accept(
         QueueFull: too many rows wait already. Nothing was submitted in either case.
     """
     manifest = worker.model.manifest
+    # First of all, and by size alone: a server that is overloaded must refuse cheaply.
+    worker.check_room(len(message.values) // (columns.VALUE.itemsize * len(manifest.features)))
     reply = validation.reply_of(message.reply)
     horizon = validation.horizon_of(message.horizon, manifest)
     try:
@@ -86,7 +88,6 @@ def accept(
     except columns.ColumnError as error:
         raise InvalidRequest(f"frame.{error.field}", error.found, error.expected) from error
     validation.check_reply_size(len(cols.values), reply, manifest, limits.max_message_bytes)
-    worker.check_room(len(cols.values))
     errors = _entry_errors(cols, manifest, limits.max_rows_per_chunk)
     slots = handles.resolve(cols.handles, worker.table, errors)
     accepted = Accepted(message.id, horizon, len(cols.handles), errors)

@@ -15,22 +15,23 @@ class Handles:
     """Handle -> session id as the stream named it, and the slot it had when it was last used."""
 
     def __init__(self) -> None:
-        self._ids: dict[int, str] = {}
+        self._ids: list[str] = [""] * 64
         self._slots = np.full(64, _UNKNOWN, np.int64)
         self._generations = np.zeros(64, np.int32)
 
     def name(self, handle: int, session_id: str) -> None:
         """Give a handle to a session, another one's or a new one. Changes no session."""
-        self._ids[handle] = session_id
         if handle >= len(self._slots):
-            size = max(handle + 1, 2 * len(self._slots))
-            self._slots = np.concatenate([self._slots, np.full(size - len(self._slots), _UNKNOWN)])
-            self._generations = np.resize(self._generations, size)
+            more = max(handle + 1, 2 * len(self._slots)) - len(self._slots)
+            self._ids.extend([""] * more)
+            self._slots = np.concatenate([self._slots, np.full(more, _UNKNOWN)])
+            self._generations = np.concatenate([self._generations, np.zeros(more, np.int32)])
+        self._ids[handle] = session_id
         self._slots[handle] = _UNKNOWN
 
     def forget(self, handle: int) -> None:
         """Take a handle back."""
-        del self._ids[handle]
+        self._ids[handle] = ""
         self._slots[handle] = _UNKNOWN
 
     def resolve(
@@ -68,11 +69,14 @@ class Handles:
             KeyError: the stream never named it.
             TooManySessions: a new session finds no room.
         """
-        if handle < len(self._slots):
-            slot = int(self._slots[handle])
-            if slot != _UNKNOWN and table.is_still(slot, int(self._generations[handle])):
-                return slot
+        if handle >= len(self._slots) or not self._ids[handle]:
+            raise KeyError(handle)
+        slot = int(self._slots[handle])
+        if slot != _UNKNOWN and table.is_still(slot, int(self._generations[handle])):
+            return slot
         slot = table.resolve(self._ids[handle])
+        # One string for both: a million ids are sixty megabytes.
+        self._ids[handle] = table.session_id(slot)
         self._slots[handle] = slot
         self._generations[handle] = table.generations[slot]
         return slot

@@ -1,6 +1,5 @@
 """Single rows of many calls, joined to one frame for each turn of the event loop."""
 
-import asyncio
 from collections.abc import Callable
 
 import numpy as np
@@ -48,7 +47,7 @@ class SingleRow:
 
 
 class SingleRows:
-    """Collects the rows that arrive in one turn of the event loop, and submits them as one frame.
+    """Collects the rows that arrive until the worker takes a batch, and submits them as one frame.
 
     A row whose session has others waiting goes alone, after those: the answers of one frame come
     together, and none of them should wait for another session's turn.
@@ -58,6 +57,7 @@ class SingleRows:
         self._worker = worker
         self._waiting: dict[Reply, list[SingleRow]] = {Reply.NONE: [], Reply.LAST: []}
         self._num_waiting = 0
+        worker.collect_from(self.flush)
 
     def check_room(self) -> None:
         """Admission, before the row's session is given a slot.
@@ -77,8 +77,7 @@ class SingleRows:
             self._submit([row], reply)
             return
         if not self._num_waiting:
-            # Every reader that is ready runs before this does.
-            asyncio.get_running_loop().call_soon(self.flush)
+            self._worker.wake()
         self._num_waiting += 1
         self._waiting[reply].append(row)
 

@@ -1,6 +1,7 @@
 """One model's sessions: a queue, batches of whatever is ready, and commits."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ _RETRY_AFTER_S = 0.1
 # Rows of an entry that still go whole beside single steps, and rows of histories in one batch: while
 # steps come, so few that a step waits about a millisecond; else as many as run at full speed.
 _MAX_STEP_ROWS = 16
-_HISTORY_ROWS_BESIDE_STEPS = 512
+_HISTORY_ROWS_BESIDE_STEPS = 256
 _HISTORY_ROWS = 16_384
 _STEPS_ARE_RECENT_S = 0.05
 
@@ -79,6 +80,7 @@ class SessionWorker:
         self._queue = FrameQueue(model.capacity, _MAX_STEP_ROWS)
         self._deletions: list[tuple[str, asyncio.Future[Ended]]] = []
         self._wake = asyncio.Event()
+        self._collectors: list[Callable[[], None]] = []
         self._stepped_at_s = float("-inf")
 
     def check_room(self, num_rows: int) -> None:
@@ -103,6 +105,14 @@ class SessionWorker:
     def enqueue(self, frame: Frame) -> None:
         """`submit` for a frame whose slots are held already, once for each entry."""
         self._queue.put(frame)
+        self._wake.set()
+
+    def collect_from(self, flush: Callable[[], None]) -> None:
+        """Call `flush` before each batch is taken: whoever collects rows enqueues them there."""
+        self._collectors.append(flush)
+
+    def wake(self) -> None:
+        """Something waits: take a batch once every task that is ready now has run."""
         self._wake.set()
 
     def describe(self, session_id: str) -> Ended:
@@ -130,14 +140,21 @@ class SessionWorker:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._collect()
             while self._queue or self._deletions:
                 self._delete_waiting()
                 self._reset_dirty()
                 parts = self._take()
                 if parts:
                     await self._apply(join(parts))
-                # Let answers be written and further messages be read before the next batch is taken.
-                await asyncio.sleep(0)
+                if self._queue:
+                    # Let answers be written and further messages be read before the next batch is taken.
+                    await asyncio.sleep(0)
+                    self._collect()
+
+    def _collect(self) -> None:
+        for flush in self._collectors:
+            flush()
 
     def _take(self) -> list[Part]:
         now_s = self._clock.monotonic_s()

@@ -79,6 +79,10 @@ class SessionTable:
         current: npt.NDArray[np.bool_] = (self.generations[slots] == generations) & ~is_over
         return current
 
+    def session_id(self, slot: int) -> str:
+        """Whose slot it is."""
+        return self._ids[slot]
+
     def is_still(self, slot: int, generation: int) -> bool:
         """`is_current` for one slot."""
         return bool(self.generations[slot] == generation) and not self._is_over(slot)
