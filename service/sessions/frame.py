@@ -17,6 +17,10 @@ NO_POSITION = -1
 COUNTS = ("num_skipped", "num_late", "num_missing_steps")
 
 
+def _nobody(_frame: "Frame") -> None:
+    """Told of nothing."""
+
+
 @dataclass(eq=False, slots=True)
 class Frame:
     """Checked rows for N sessions of one model, R rows in all, F features.
@@ -68,7 +72,9 @@ class Frame:
         """So many more entries are settled."""
         self.num_open -= num_entries
         if self.num_open == 0:
-            self.done(self)
+            # Whoever is told usually holds this frame: the cycle would keep its arrays until a collection.
+            done, self.done = self.done, _nobody
+            done(self)
 
 
 @dataclass(eq=False, slots=True)
