@@ -27,8 +27,9 @@ _RETRY_AFTER_S = 0.1
 # steps come, so few that a step waits about a millisecond; else as many as run at full speed.
 _MAX_STEP_ROWS = 16
 _HISTORY_ROWS_BESIDE_STEPS = 256
-_HISTORY_ROWS = 16_384
+_HISTORY_ROWS = 4096
 _STEPS_ARE_RECENT_S = 0.05
+_TURNS_BESIDE_HISTORIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,9 @@ class SessionWorker:
                     await self._apply(join(parts))
                 if self._queue:
                     # Let answers be written and further messages be read before the next batch is taken.
-                    await asyncio.sleep(0)
+                    # A message takes several turns of the loop to come in: beside histories it gets them.
+                    for _ in range(1 if self._queue.has_steps else _TURNS_BESIDE_HISTORIES):
+                        await asyncio.sleep(0)
                     self._collect()
 
     def _collect(self) -> None:
