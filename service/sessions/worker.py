@@ -27,7 +27,7 @@ _RETRY_AFTER_S = 0.1
 # steps come, so few that a step waits about a millisecond; else as many as run at full speed.
 _MAX_STEP_ROWS = 16
 _HISTORY_ROWS_BESIDE_STEPS = 256
-_HISTORY_ROWS = 4096
+_HISTORY_ROWS = 8192
 _STEPS_ARE_RECENT_S = 0.05
 _TURNS_BESIDE_HISTORIES = 8
 
@@ -151,7 +151,8 @@ class SessionWorker:
                 if self._queue:
                     # Let answers be written and further messages be read before the next batch is taken.
                     # A message takes several turns of the loop to come in: beside histories it gets them.
-                    for _ in range(1 if self._queue.has_steps else _TURNS_BESIDE_HISTORIES):
+                    beside_histories = self._steps_are_recent() and not self._queue.has_steps
+                    for _ in range(_TURNS_BESIDE_HISTORIES if beside_histories else 1):
                         await asyncio.sleep(0)
                     self._collect()
 
@@ -160,11 +161,9 @@ class SessionWorker:
             flush()
 
     def _take(self) -> list[Part]:
-        now_s = self._clock.monotonic_s()
         if self._queue.has_steps:
-            self._stepped_at_s = now_s
-        recent = now_s - self._stepped_at_s < _STEPS_ARE_RECENT_S
-        history_rows = _HISTORY_ROWS_BESIDE_STEPS if recent else _HISTORY_ROWS
+            self._stepped_at_s = self._clock.monotonic_s()
+        history_rows = _HISTORY_ROWS_BESIDE_STEPS if self._steps_are_recent() else _HISTORY_ROWS
         taken = self._queue.take(self._limits.max_batch_size, history_rows)
         kept = []
         for part in taken:
@@ -181,6 +180,9 @@ class SessionWorker:
             else:
                 kept.append(part)
         return kept
+
+    def _steps_are_recent(self) -> bool:
+        return self._clock.monotonic_s() - self._stepped_at_s < _STEPS_ARE_RECENT_S
 
     def _leave(self, part: Part) -> None:
         """Dropped entries go without being applied."""
