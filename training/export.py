@@ -116,7 +116,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def _free_time_axis(model: onnx.ModelProto) -> None:
-    """Drop shapes that are only said: torch 2.13 notes the example's length on what comes out of a recurrence.
+    """Drop shapes that are only said: torch 2.13 notes the example's length on a recurrence's output.
 
     The graph itself has no fixed length, which the parity check proves; ONNX Runtime infers the rest.
     """
