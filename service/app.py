@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import structlog
+import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -175,4 +176,4 @@ def serve(settings: Settings) -> int:
         StartupError: the server cannot start as it was told to.
     """
     configure_logs(settings.log_format, settings.log_level)
-    return asyncio.run(_serve(settings, load_models(settings)))
+    return uvloop.run(_serve(settings, load_models(settings)))
