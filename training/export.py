@@ -1,6 +1,5 @@
 """From the torch module to the ONNX graph, with its state as named pairs of tensors."""
 
-import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from models.artifact import FORECAST, READ_OUT, ROWS, next_name
 from models.forecaster import Forecaster
 from models.manifest import StateSpec
 from models.state import initial_state
+from training.quiet import errors_only
 
 OPSET = 20
 # One operator a layer, with kernels of its own; anything else would be a step-by-step loop.
@@ -141,14 +141,6 @@ def _check_fused(model: onnx.ModelProto, forecaster: Forecaster) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporter: torch 2.13 and onnxscript 0.7 log progress and deprecations of their own."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with errors_only("torch.onnx", "torch.export", "onnxscript", "onnx_ir"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        yield

@@ -1,7 +1,6 @@
 """Fit a forecaster with Lightning; the best weights come back."""
 
 import json
-import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from models.forecaster import Architecture, Forecaster
 from training.dataset import Dataset
 from training.module import ForecasterModule
 from training.progress import EpochProgress
+from training.quiet import errors_only
 from training.segments import TrainingSegments, ValidationSegments
 from training.settings import SettingsError, TrainSettings
 
@@ -147,15 +147,7 @@ def _last_checkpoint(settings: TrainSettings, directory: Path) -> Path | None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's hints and torch's deprecations, meant for the author of a script, off the screen."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with errors_only("lightning.pytorch", "lightning.fabric"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings("ignore", module="torch")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        yield

@@ -46,6 +46,9 @@ def prepare(loaded: LoadedModel, device: str, intra_op_threads: int, capacity: i
         runner = _runner(graphs, loaded, device, intra_op_threads, max(capacity, _LEAST_CAPACITY))
     except (Fail, InvalidArgument, InvalidGraph) as error:
         raise ModelRefused(loaded.file.path, f"ONNX Runtime refuses the graph: {error}") from error
+    except MemoryError as error:
+        needed = f"{capacity} sessions of {manifest.state_bytes} bytes (max_sessions)"
+        raise ModelRefused(loaded.file.path, f"there is no memory for {needed}") from error
     frequency = Frequency.parse(manifest.frequency)
     return ServedModel(loaded.file.name, loaded.file.version, manifest, frequency, capacity, runner)
 

@@ -59,6 +59,14 @@ def test_a_loaded_model_starts_from_the_initial_state(tmp_path):
         assert (states[spec.name] == spec.initial).all()
 
 
+def test_more_sessions_than_there_is_memory_for_are_refused(tmp_path):
+    """The arena is laid out at load, so a wrong bound shows there, with the setting's name."""
+    write_model(tmp_path, "m")
+    (file,) = latest_versions(str(tmp_path))
+    with pytest.raises(ModelRefused, match=r"1000000000000000 sessions of \d+ bytes \(max_sessions\)"):
+        prepare(load(str(tmp_path), file), "cpu", 1, 10**15)
+
+
 def test_the_resident_runner_serves_where_it_agrees_with_the_plain_one(tmp_path):
     """On the CPU states are stepped in place."""
     write_model(tmp_path, "m")

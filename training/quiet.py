@@ -1,0 +1,19 @@
+"""Keep libraries' talk to the authors of scripts off the screen of those who train."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def errors_only(*names: str) -> Iterator[None]:
+    """Loggers of these names say nothing below an error while the block runs."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
