@@ -23,6 +23,11 @@ class Reply(IntEnum):
     LAST = 1
     EACH = 2
 
+    @property
+    def for_one_row(self) -> "Reply":
+        """What it comes to where there is one row: after each and after the last is the same."""
+        return Reply.LAST if self is Reply.EACH else self
+
 
 class Runner(Protocol):
     """Advances sessions of one model. B sessions, T rows each, F features, K horizon, Q levels.

@@ -12,7 +12,7 @@ from service.errors import InvalidRequest, StatecastError
 from service.rpc import validation
 from service.rpc.handles import Handles
 from service.rpc.status import status_of
-from service.sessions.batch import row_indices
+from service.sessions.batch import row_indices, starts_of
 from service.sessions.frame import COUNTS, NO_POSITION, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
 from statecast import columns
@@ -58,7 +58,7 @@ class _Columns:
 
     def only(self, keep: npt.NDArray[np.intp]) -> "_Columns":
         """The entries that `keep` numbers."""
-        rows = row_indices((np.cumsum(self.lengths) - self.lengths)[keep], self.lengths[keep])
+        rows = row_indices(starts_of(self.lengths)[keep], self.lengths[keep])
         times = None if self.times_us is None else self.times_us[rows]
         return _Columns(
             self.handles[keep], self.lengths[keep], self.positions[keep], times, self.values[rows]
@@ -96,9 +96,8 @@ def accept(
         if not len(keep):
             return accepted
         cols, slots = cols.only(keep), slots[keep]
-    if reply is Reply.EACH and len(cols.lengths) == len(cols.values):
-        # One row each: after each row and after the last is the same.
-        reply = Reply.LAST
+    if len(cols.lengths) == len(cols.values):
+        reply = reply.for_one_row
     frame = Frame(slots, cols.lengths, cols.positions, cols.times_us, cols.values, reply, done)
     accepted.frame = frame
     worker.submit(frame)
@@ -151,7 +150,7 @@ def _entry_errors(cols: _Columns, manifest: Manifest, max_rows: int) -> dict[int
     if not suspect.any():
         return {}
     errors: dict[int, StatecastError] = {}
-    starts = np.cumsum(cols.lengths) - cols.lengths
+    starts = starts_of(cols.lengths)
     for entry in np.flatnonzero(suspect).tolist():
         rows = slice(int(starts[entry]), int(starts[entry] + cols.lengths[entry]))
         try:

@@ -4,7 +4,6 @@ import math
 import struct
 from collections.abc import Callable
 
-from service.engine.runner import Reply
 from service.errors import StatecastError
 from service.rpc import validation
 from service.rpc.frames import entry_error
@@ -16,12 +15,7 @@ from service.store.table import NO_TIME
 from statecast.v1 import forecast_pb2 as pb
 
 _INT64 = struct.Struct("<q")
-_REPLIES = {
-    pb.REPLY_UNSPECIFIED: Reply.LAST,
-    pb.REPLY_LAST: Reply.LAST,
-    pb.REPLY_EACH: Reply.LAST,
-    pb.REPLY_NONE: Reply.NONE,
-}
+_REPLIES = {number: reply.for_one_row for number, reply in validation.REPLIES.items()}
 
 
 class SingleFrames:

@@ -44,8 +44,7 @@ async def forecast(
             done.set_result(None)
 
     if num_rows == 1:
-        # One row: after each and after the last is the same.
-        reply = Reply.LAST if reply is Reply.EACH else reply
+        reply = reply.for_one_row
         time_us = NO_TIME if times is None else int(times[0])
         single_rows.check_room()
         slot = worker.table.resolve(request.session_id)

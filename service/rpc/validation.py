@@ -12,7 +12,7 @@ MAX_SESSION_ID_BYTES = 256
 # The years 1 to 9999, in microseconds since 1970-01-01 UTC; differences of these fit an int64.
 FIRST_TIME_US, LAST_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
-_REPLIES: dict[int, Reply] = {
+REPLIES: dict[int, Reply] = {
     pb.REPLY_UNSPECIFIED: Reply.LAST,
     pb.REPLY_NONE: Reply.NONE,
     pb.REPLY_LAST: Reply.LAST,
@@ -39,7 +39,7 @@ def reply_of(number: int) -> Reply:
     Raises:
         InvalidRequest: no such reply.
     """
-    reply = _REPLIES.get(number)
+    reply = REPLIES.get(number)
     if reply is None:
         raise InvalidRequest("reply", number, f"one of {', '.join(pb.Reply.keys())}")
     return reply

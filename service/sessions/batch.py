@@ -1,5 +1,7 @@
 """A batch: entries of many frames, at most one a session, joined into columns."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +37,10 @@ class Part:
     def slots(self) -> Slots:
         """(n,) the entries' sessions."""
         return self.frame.slots if self.entries is None else self.frame.slots[self.entries]
+
+    def entry(self, index: int) -> int:
+        """The number in its frame of the part's entry `index`."""
+        return index if self.entries is None else int(self.entries[index])
 
     def only(self, mask: npt.NDArray[np.bool_]) -> "Part":
         """The entries that `mask` (n,) keeps."""
@@ -76,6 +82,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.slots)
 
+    def spans(self) -> Iterator[tuple[Part, slice]]:
+        """Each part, and where its entries lie in the batch."""
+        for part, (start, stop) in zip(self.parts, itertools.pairwise(self.bounds.tolist()), strict=True):
+            yield part, slice(start, stop)
+
     def rows(self, entry: int) -> slice:
         """Where an entry's rows lie."""
         return slice(int(self.starts[entry]), int(self.starts[entry] + self.lengths[entry]))
@@ -95,7 +106,7 @@ def join(parts: list[Part]) -> Batch:
         bounds=np.concatenate([[0], np.cumsum(sizes)]),
         slots=_joined(slots),
         lengths=all_lengths,
-        starts=np.cumsum(all_lengths) - all_lengths,
+        starts=starts_of(all_lengths),
         positions=_joined(positions),
         times_us=_joined_times(times, values),
         values=_joined(values),
@@ -106,7 +117,7 @@ def join(parts: list[Part]) -> Batch:
 def _alone(part: Part) -> Batch:
     """A whole frame's columns, as they are."""
     frame, n = part.frame, len(part.frame.slots)
-    starts = np.arange(n) if frame.is_single_rows else np.cumsum(frame.lengths) - frame.lengths
+    starts = np.arange(n) if frame.is_single_rows else starts_of(frame.lengths)
     return Batch(
         parts=[part],
         bounds=np.array([0, n]),
@@ -118,6 +129,12 @@ def _alone(part: Part) -> Batch:
         values=frame.values,
         replies=np.full(n, frame.reply, np.int8),
     )
+
+
+def starts_of(lengths: Integers) -> Integers:
+    """Where each run of rows begins, the runs lying one after the other."""
+    starts: Integers = np.cumsum(lengths) - lengths
+    return starts
 
 
 def row_indices(starts: Integers, lengths: Integers) -> Integers:
@@ -138,7 +155,7 @@ def _columns(part: Part) -> tuple[Slots, Integers, Integers, Rows, Integers | No
     if part.entries is None:
         return frame.slots, frame.lengths, frame.positions, frame.values, frame.times_us
     lengths, positions = frame.lengths[part.entries], frame.positions[part.entries]
-    starts = (np.cumsum(frame.lengths) - frame.lengths)[part.entries]
+    starts = starts_of(frame.lengths)[part.entries]
     if part.offset or not part.is_last:
         left = lengths - part.offset
         lengths = left if part.num_rows is None else np.minimum(left, part.num_rows)

@@ -85,9 +85,9 @@ class FrameResult:
         positions: (N,) rows the session has consumed, -1 where the entry was refused.
         counts: (3, N), by row: rows skipped below the committed position; late rows, at or before the
             session's last time, consumed and not stepped; missing steps that gaps in time inserted.
-        forecasts: by entry (M, K, Q) float32: one per applied row for EACH, one for LAST, none for NONE;
-            where every row was skipped or late, one of the session as it stands. Or, where `is_dense`,
-            one array (N, K, Q) for all entries.
+        forecasts: by entry (M, K, Q) float32: one per applied row;
+            where every row was skipped or late, one of the session as it stands. EACH only.
+        dense: (N, K, Q) float32, the same for LAST, rows of refused entries undefined; None before any.
         forecast_positions: by entry (M,): rows consumed when each forecast was made.
         errors: by entry, why it was refused; its session stands as before.
         has_counts: whether any count may be above zero.

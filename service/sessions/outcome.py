@@ -28,8 +28,7 @@ def fill_results(
         standing: (M, K, Q) forecasts of `planned.standing`, or None.
     """
     dense = _dense(batch, planned, outcomes, standing)
-    for number, part in enumerate(batch.parts):
-        span = slice(int(batch.bounds[number]), int(batch.bounds[number + 1]))
+    for part, span in batch.spans():
         _fill(part, span, planned, dense)
     for outcome in outcomes:
         if outcome.group.reply is Reply.EACH and outcome.forecasts is not None:
@@ -68,8 +67,7 @@ def _fill(part: Part, span: slice, planned: BatchPlan, dense: Forecasts | None) 
         result.counts[:, entries] += planned.counts[:, span]
     for entry in planned.refused:
         if span.start <= entry < span.stop:
-            own = entry - span.start if part.entries is None else int(part.entries[entry - span.start])
-            result.errors[own] = planned.refused[entry]
+            result.errors[part.entry(entry - span.start)] = planned.refused[entry]
     if dense is None or not part.is_last:
         return
     if reply is Reply.LAST:
@@ -88,7 +86,7 @@ def _fill_standing(part: Part, span: slice, planned: BatchPlan, dense: Forecasts
     for entry in planned.standing.tolist():
         if not span.start <= entry < span.stop or entry in planned.refused:
             continue
-        own = entry - span.start if part.entries is None else int(part.entries[entry - span.start])
+        own = part.entry(entry - span.start)
         if own not in part.frame.result.forecasts:
             part.frame.result.add(own, dense[entry : entry + 1], planned.positions[entry : entry + 1])
 
@@ -99,8 +97,7 @@ def _fill_each(batch: Batch, planned: BatchPlan, group: Group, forecasts: Foreca
     numbers = np.searchsorted(batch.bounds, entries, side="right") - 1
     for index, (entry, number) in enumerate(zip(entries.tolist(), numbers.tolist(), strict=True)):
         part = batch.parts[number]
-        own = entry - int(batch.bounds[number])
-        own = own if part.entries is None else int(part.entries[own])
+        own = part.entry(entry - int(batch.bounds[number]))
         if group.plans is None:
             made_at: Integers = np.arange(-len(forecasts[index]), 0) + 1 + planned.positions[entry]
             part.frame.result.add(own, forecasts[index], made_at)

@@ -246,9 +246,8 @@ class SessionWorker:
         self._settle(batch, planned)
 
     def _settle(self, batch: Batch, planned: BatchPlan) -> None:
-        over: list[tuple[Part, int]] = []
-        for number, part in enumerate(batch.parts):
-            span = slice(int(batch.bounds[number]), int(batch.bounds[number + 1]))
+        over: list[Part] = []
+        for part, span in batch.spans():
             num_rows = int(batch.lengths[span].sum())
             is_over = part.is_last or span.start in planned.refused
             if is_over and not part.is_last:
@@ -256,13 +255,13 @@ class SessionWorker:
                 num_rows = int(part.frame.lengths[part.entries[0]]) - part.offset
             self._queue.finish(part, num_rows, is_over)
             if is_over:
-                over.append((part, len(part)))
+                over.append(part)
         if not planned.refused and len(over) == len(batch.parts):
             self.table.settle_committed(batch.slots)
         elif over:
-            self.table.settle(np.concatenate([part.slots for part, _ in over]))
-        for part, num_entries in over:
-            part.frame.settle(num_entries)
+            self.table.settle(np.concatenate([part.slots for part in over]))
+        for part in over:
+            part.frame.settle(len(part))
 
     def _failure(self, outcome: Outcome) -> EngineFailure:
         failure = EngineFailure(new_correlation_id())
