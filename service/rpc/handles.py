@@ -48,6 +48,7 @@ class Handles:
             index = np.where(known, handles, 0)
             slots, generations = np.where(known, self._slots[index], _UNKNOWN), self._generations[index]
         current = (slots != _UNKNOWN) & table.is_current(slots, generations)
+        table.use(slots[current])
         if current.all():
             return slots
         for entry in np.flatnonzero(~current).tolist():
@@ -79,4 +80,5 @@ class Handles:
         self._ids[handle] = table.session_id(slot)
         self._slots[handle] = slot
         self._generations[handle] = table.generations[slot]
+        table.use(np.array([slot]))
         return slot

@@ -87,6 +87,10 @@ class SessionTable:
         """`is_current` for one slot."""
         return bool(self.generations[slot] == generation) and not self._is_over(slot)
 
+    def use(self, slots: Slots) -> None:
+        """Rows name these sessions: their time to live starts anew, so that none ends before it is held."""
+        self._used_at_s[slots] = self._clock.monotonic_s()
+
     def hold(self, slot: int) -> None:
         """An entry of this session waits."""
         self.num_waiting[slot] += 1
