@@ -1,6 +1,7 @@
 """Client for statecast: rows of series in, forecasts out, each row applied exactly once."""
 
 from statecast.async_client import AsyncClient, AsyncSession
+from statecast.async_rows import AsyncStreamSession
 from statecast.async_stream import AsyncPendingFrame, AsyncStream
 from statecast.errors import (
     AccessDenied,
@@ -21,6 +22,7 @@ from statecast.forecast import Forecast, ForecastResult
 from statecast.frames import FrameResult
 from statecast.model import Feature, Model
 from statecast.sync_client import Client, Session
+from statecast.sync_rows import StreamSession
 from statecast.sync_stream import PendingFrame, Stream
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "AsyncPendingFrame",
     "AsyncSession",
     "AsyncStream",
+    "AsyncStreamSession",
     "Client",
     "DataLoss",
     "Feature",
@@ -46,6 +49,7 @@ __all__ = [
     "SessionMismatch",
     "StatecastError",
     "Stream",
+    "StreamSession",
     "Unacknowledged",
     "Unanswered",
     "Unavailable",

@@ -14,6 +14,7 @@ from statecast.flow import Call, CallMany, Flow, Pause, Step, T
 from statecast.forecast import ForecastResult
 from statecast.model import Model
 from statecast.retry import RetryPolicy
+from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
 from statecast.rows import ReplyName
 from statecast.session_flow import SessionFlow
 from statecast.stream_flow import StreamFlow
@@ -56,10 +57,18 @@ class AsyncClient:
         core = SessionFlow(model, session_id, self._policy, self._max_message_bytes)
         return AsyncSession(core, self._perform)
 
-    def stream(self, model: str | Model, *, max_frames_in_flight: int = 8) -> AsyncStream:
-        """A stream that carries many sessions of one model."""
+    def stream(
+        self,
+        model: str | Model,
+        *,
+        max_frames_in_flight: int = 8,
+        max_rows_a_frame: int = MAX_ROWS_A_FRAME,
+        max_rows_in_flight: int = MAX_ROWS_IN_FLIGHT,
+    ) -> AsyncStream:
+        """A stream that carries many sessions of one model. See `Client.stream` for the arguments."""
         core = StreamFlow(model, self._policy, max_frames_in_flight, self._max_message_bytes)
-        return AsyncStream(core, self._perform, lambda: self._method("StreamForecasts"))
+        rows = RowFlow(core, max_rows_a_frame, max_rows_in_flight, self._max_message_bytes)
+        return AsyncStream(core, rows, self._perform, lambda: self._method("StreamForecasts"))
 
     async def close(self) -> None:
         """Close the connection; sessions stay with the server."""

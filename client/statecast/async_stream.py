@@ -9,12 +9,15 @@ import grpc
 import numpy.typing as npt
 
 from statecast import status
+from statecast.async_rows import AsyncStreamSession, RowTask
 from statecast.errors import StatecastError, Unacknowledged, Unavailable
 from statecast.flow import Connect, Flow, Receive, Send, Step, T
 from statecast.forecast import ForecastResult
 from statecast.frames import FrameResult, Handles
-from statecast.rows import ReplyName
-from statecast.stream_flow import InFlight, StreamFlow
+from statecast.in_flight import InFlight
+from statecast.row_flow import RowFlow
+from statecast.rows import ReplyName, as_session_id
+from statecast.stream_flow import StreamFlow
 
 # How long a stream that was answered to the end may take to end.
 _END_TIMEOUT_S = 1.0
@@ -78,11 +81,30 @@ class AsyncStream:
     """`Stream`, awaited; tasks may share it. Cancelling a wait loses nothing."""
 
     def __init__(
-        self, core: StreamFlow, perform: Callable[[Step], Awaitable[Any]], method: Callable[[], Any]
+        self,
+        core: StreamFlow,
+        rows: RowFlow,
+        perform: Callable[[Step], Awaitable[Any]],
+        method: Callable[[], Any],
     ) -> None:
-        self._core, self._client_perform, self._method = core, perform, method
+        self._core, self._rows, self._client_perform, self._method = core, rows, perform, method
         self._connection: _Connection | None = None
         self._lock = asyncio.Lock()
+        self._task = RowTask(rows, self._take_turn, self._wake)
+        # Whether the task of rows waits for a reply.
+        self._is_receiving = False
+
+    def session(self, session_id: str) -> AsyncStreamSession:
+        """One series, whose rows the stream carries with those of other sessions in packed frames."""
+        return AsyncStreamSession(as_session_id(session_id), self._task.put)
+
+    async def room(self) -> None:
+        """Wait until fewer than `max_rows_in_flight` rows of single calls are without an answer.
+
+        Raises:
+            Overloaded: no room could be had within the budget.
+        """
+        await self._task.room()
 
     async def forecast(
         self,
@@ -92,7 +114,7 @@ class AsyncStream:
         horizon: int | None = None,
     ) -> dict[str, ForecastResult | StatecastError]:
         """Apply rows of several sessions in one frame; as `Stream.forecast`."""
-        return await self._run(self._core.forecast(entries, times, reply, horizon))
+        return await self._run(self._rows.behind(self._core.forecast(entries, times, reply, horizon)))
 
     async def submit(
         self,
@@ -105,8 +127,8 @@ class AsyncStream:
         horizon: int | None = None,
     ) -> AsyncPendingFrame:
         """Send a frame in columns without waiting for its answer; as `Stream.submit`."""
-        frame = await self._run(self._core.submit(sessions, values, times, lengths, reply, horizon))
-        return AsyncPendingFrame(frame, self)
+        steps = self._core.submit(sessions, values, times, lengths, reply, horizon)
+        return AsyncPendingFrame(await self._run(self._rows.behind(steps)), self)
 
     async def send(
         self,
@@ -128,21 +150,26 @@ class AsyncStream:
         return await self._run(self._core.open(session_ids, positions))
 
     def position(self, session_id: str) -> int | None:
-        """Rows of a session after everything taken so far; None where this stream has not seen it."""
+        """Rows of a session after everything sent so far; None where this stream has not seen it."""
         return self._core.position(session_id)
 
     async def refresh(self, session_ids: Sequence[str]) -> list[int]:
-        """Wait for all frames, then take the server's positions for ours, after a PositionConflict."""
+        """Wait for all answers, then take the server's positions for ours, after a PositionConflict."""
+        await self.drain()
         return await self._run(self._core.refresh(session_ids))
 
     async def drain(self) -> None:
-        """Wait until every frame is answered."""
-        await self._run(self._core.drain())
+        """Wait until every frame and every row is answered."""
+        while not self._rows.is_idle:
+            await self._run(self._rows.turn())
 
     async def close(self) -> None:
         """End the stream without waiting for answers; sessions stay with the server."""
+        await self._task.stop()
         async with self._lock:
             self._core.disconnected()
+            self._rows.fail(Unacknowledged("the stream was closed before the answer came"))
+            self._after_turn()
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.close(gently=self._core.num_in_flight == 0)
@@ -165,8 +192,35 @@ class AsyncStream:
         return frame.result()
 
     async def _run(self, steps: Flow[T]) -> T:
+        self._wake()
         async with self._lock:
-            return await run(steps, self._perform)
+            try:
+                return await run(steps, self._perform)
+            finally:
+                self._after_turn()
+
+    async def _take_turn(self) -> None:
+        async with self._lock:
+            try:
+                await run(self._rows.turn(), self._perform_in_turn)
+            except Exception as error:
+                self._rows.fail(error)
+            self._after_turn()
+
+    def _after_turn(self) -> None:
+        self._rows.deliver()
+        self._task.made_room()
+
+    async def _perform_in_turn(self, step: Step) -> Any:
+        self._is_receiving = isinstance(step, Receive)
+        try:
+            return await self._perform(step)
+        finally:
+            self._is_receiving = False
+
+    def _wake(self) -> None:
+        if self._is_receiving and self._connection is not None:
+            self._connection.wake()
 
     async def _perform(self, step: Step) -> Any:
         if isinstance(step, Connect):
@@ -183,36 +237,38 @@ class AsyncStream:
 
 
 class _Connection:
-    """One call of StreamForecasts."""
+    """One call of StreamForecasts; a task takes replies as they come, so that a wait for one can be left."""
 
     def __init__(self, method: Any) -> None:
         self._requests: asyncio.Queue[Any] = asyncio.Queue()
+        self._replies: asyncio.Queue[Any] = asyncio.Queue()
         # Requests are pulled by gRPC's own task: a sender that waited for flow control itself could not take
         # the replies whose reading makes the server go on.
         self._call = method(self._outgoing())
+        self._reader = asyncio.create_task(self._read(), name="statecast-replies")
 
     def send(self, request: Any) -> None:
         self._requests.put_nowait(request)
 
+    def wake(self) -> None:
+        """Whoever waits for a reply, or the next to do so, gets None."""
+        self._replies.put_nowait(None)
+
     async def receive(self, timeout_s: float) -> Any:
         try:
             async with asyncio.timeout(timeout_s):
-                reply = await remote(self._call.read())
+                reply = await self._replies.get()
         except TimeoutError:
             raise Unacknowledged(f"no reply within {timeout_s:g} s", code="DEADLINE_EXCEEDED") from None
-        except grpc.aio.AioRpcError as error:
-            raise status.from_rpc_error(error) from error
-        if reply is grpc.aio.EOF:  # type: ignore[attr-defined]
-            raise Unavailable("the server ended the stream")
+        if isinstance(reply, StatecastError):
+            raise reply
         return reply
 
     async def close(self, gently: bool) -> None:
         self._requests.put_nowait(None)
         try:
             if gently:
-                await self.receive(_END_TIMEOUT_S)
-        except StatecastError:
-            pass  # the end of the stream, or the end of our patience
+                await asyncio.wait([self._reader], timeout=_END_TIMEOUT_S)
         finally:
             self._call.cancel()
 
@@ -223,3 +279,14 @@ class _Connection:
     async def _outgoing(self) -> AsyncIterator[Any]:
         while (request := await self._requests.get()) is not None:
             yield request
+
+    async def _read(self) -> None:
+        end: StatecastError = Unavailable("the server ended the stream")
+        try:
+            while (reply := await remote(self._call.read())) is not grpc.aio.EOF:  # type: ignore[attr-defined]
+                self._replies.put_nowait(reply)
+        except grpc.aio.AioRpcError as error:
+            end = status.from_rpc_error(error)
+        except StatecastError as error:
+            end = error
+        self._replies.put_nowait(end)

@@ -6,6 +6,7 @@ awaiting. A flow that is closed early (a cancelled task, an interrupt) ends wher
 unanswered is kept by whoever sent it.
 """
 
+from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -62,7 +63,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Receive:
-    """The next message from the stream is the outcome."""
+    """The next message from the stream is the outcome; None where there is something else to do first."""
 
     timeout_s: float
 
@@ -119,33 +120,48 @@ def get_positions(model: str, session_ids: Sequence[str], policy: RetryPolicy) -
     Raises:
         StatecastError: of the first session whose position could not be had.
     """
-    positions: dict[str, int] = {}
+    outcomes = yield from ask_positions(model, session_ids, policy)
+    positions = []
+    for session_id in session_ids:
+        outcome = outcomes[session_id]
+        if isinstance(outcome, StatecastError):
+            raise outcome
+        positions.append(outcome)
+    return positions
+
+
+def ask_positions(
+    model: str, session_ids: Sequence[str], policy: RetryPolicy
+) -> Flow[dict[str, int | StatecastError]]:
+    """The position of each session, or why the server refuses to say.
+
+    Raises:
+        StatecastError: the budget ran out.
+    """
+    outcomes: dict[str, int | StatecastError] = {}
+    missing = deque(dict.fromkeys(session_ids))
     attempts = policy.start()
-    while True:
-        missing = [session_id for session_id in session_ids if session_id not in positions]
-        if not missing:
-            return [positions[session_id] for session_id in session_ids]
-        some = missing[:MAX_CALLS_IN_FLIGHT]
+    while missing:
+        some = [missing.popleft() for _ in range(min(len(missing), MAX_CALLS_IN_FLIGHT))]
         requests = [session_pb2.GetSessionRequest(model=model, session_id=session_id) for session_id in some]
-        outcomes = yield CallMany("GetSession", requests, attempts.timeout_s)
-        failures = []
-        for session_id, outcome in zip(some, outcomes, strict=True):
-            if isinstance(outcome, NotFound):
-                positions[session_id] = 0
-            elif isinstance(outcome, StatecastError):
-                failures.append(outcome)
+        answers = yield CallMany("GetSession", requests, attempts.timeout_s)
+        failed = {}
+        for session_id, answer in zip(some, answers, strict=True):
+            if isinstance(answer, NotFound):
+                outcomes[session_id] = 0
+            elif not isinstance(answer, StatecastError):
+                outcomes[session_id] = int(answer.session.position)
+            elif answer.retryable:
+                failed[session_id] = answer
             else:
-                positions[session_id] = int(outcome.session.position)
-        if not failures:
+                outcomes[session_id] = answer
+        if not failed:
             attempts = policy.start()
             continue
-        pause_s = _worst_pause_s(failures, attempts)
+        missing.extendleft(reversed(failed))
+        error = next(iter(failed.values()))
+        pause_s = attempts.pause_s(error)
         if pause_s is None:
-            raise failures[0]
+            raise error
         yield Pause(pause_s)
-
-
-def _worst_pause_s(failures: Sequence[StatecastError], attempts: Attempts) -> float | None:
-    # What cannot be retried decides, wherever in the window it stands.
-    failures = sorted(failures, key=lambda error: error.retryable)
-    return attempts.pause_s(failures[0])
+    return outcomes

@@ -78,6 +78,17 @@ class Columns:
         """At most so many bytes on the wire."""
         return len(self.values) + len(self.times_us) + 16 * len(self.handles) + 64
 
+    def only(self, keep: npt.NDArray[np.bool_]) -> "Columns":
+        """The entries that `keep` (N,) marks."""
+        rows = np.repeat(keep, self.lengths)
+        return replace(
+            self,
+            handles=self.handles[keep],
+            lengths=self.lengths[keep],
+            times_us=_rows_of(self.times_us, rows),
+            values=_rows_of(self.values, rows),
+        )
+
     def message(self, frame_id: int, positions: Integers) -> forecast_pb2.Frame:
         """The frame, its entries' first rows at `positions` (N,)."""
         one_each = bool((self.lengths == 1).all())
@@ -99,16 +110,27 @@ def first_positions(handles: Handles, lengths: Integers, next_positions: Integer
     Args:
         next_positions: by handle, the position of the session's next row; not changed.
     """
+    positions: Integers = next_positions[handles] + rows_before(handles, lengths)
+    return positions
+
+
+def rows_before(handles: Handles, num_rows: Integers) -> Integers:
+    """(N,) rows of the same session's earlier entries, where entries have `num_rows` (N,)."""
     order = np.argsort(handles, kind="stable")
-    grouped, rows = handles[order], lengths[order]
+    grouped, rows = handles[order], num_rows[order]
     before = np.cumsum(rows) - rows
-    # Rows of the same session's earlier entries: all rows before, less those before the session's first
-    # entry.
+    # Rows of all entries before, less those before the session's first entry.
     starts = np.concatenate([[True], grouped[1:] != grouped[:-1]])
     first = np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))
-    positions = np.empty(len(order), np.int64)
-    positions[order] = next_positions[grouped] + before - before[first]
-    return positions
+    counts = np.empty(len(order), np.int64)
+    counts[order] = before - before[first]
+    return counts
+
+
+def _rows_of(column: bytes, rows: npt.NDArray[np.bool_]) -> bytes:
+    """The items of those rows (R,), from a column that has as many for each, or none."""
+    items = np.frombuffer(column, np.uint8).reshape(len(rows), -1)
+    return items[rows].tobytes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,43 +164,63 @@ class FrameResult:
         return len(self.positions)
 
     def __iter__(self) -> Iterator[ForecastResult | StatecastError]:
-        return (self.entry(index) for index in range(len(self)))
+        # A column at a time: taken out of arrays one by one, numbers cost more than all the rest.
+        rows = zip(*(column.tolist() for column in self._columns()), strict=True)
+        return (self._entry(index, *numbers) for index, numbers in enumerate(rows))
 
     def entry(self, index: int) -> ForecastResult | StatecastError:
         """One entry's result, or why it was refused."""
         index = range(len(self))[index]
+        return self._entry(index, *(int(column[index]) for column in self._columns()))
+
+    def _columns(self) -> tuple[Integers, ...]:
+        counts = (self.positions, self.num_skipped, self.num_late, self.num_missing_steps)
+        return *counts, self.offsets, self.num_forecasts
+
+    def _entry(
+        self, index: int, position: int, skipped: int, late: int, missing: int, start: int, count: int
+    ) -> ForecastResult | StatecastError:
         if index in self.errors:
             return self.errors[index]
-        start = int(self.offsets[index])
-        made = range(start, start + int(self.num_forecasts[index]))
-        return ForecastResult(
-            position=int(self.positions[index]),
-            num_skipped=int(self.num_skipped[index]),
-            num_late=int(self.num_late[index]),
-            num_missing_steps=int(self.num_missing_steps[index]),
-            forecasts=tuple(
-                Forecast(int(self.forecast_positions[i]), self.forecasts[i], self.quantile_levels)
-                for i in made
-            ),
-            model_version=self.model_version,
+        forecasts = tuple(
+            Forecast(int(self.forecast_positions[made]), self.forecasts[made], self.quantile_levels)
+            for made in range(start, start + count)
         )
+        return ForecastResult(position, skipped, late, missing, forecasts, self.model_version)
 
-    def or_earlier(self, earlier: "FrameResult | None") -> "FrameResult":
-        """This result, but `earlier`'s for entries that were applied then: theirs is the better answer."""
-        if earlier is None:
-            return self
-        kept = np.ones(len(self), bool)
-        kept[list(earlier.errors)] = False
+    @property
+    def refused(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether each entry was refused."""
+        refused = np.zeros(len(self), bool)
+        refused[list(self.errors)] = True
+        return refused
+
+    def amended(self, entries: Integers, later: "FrameResult") -> "FrameResult":
+        """This result, but of `entries` (n,), which were sent again, what `later` says of its n."""
+
+        def joined(name: str, theirs: Integers) -> Integers:
+            column: Integers = getattr(self, name).copy()
+            column[entries] = theirs
+            return column
+
         columns = ("positions", "num_skipped", "num_late", "num_missing_steps", "num_forecasts")
-        chosen = {name: np.where(kept, getattr(earlier, name), getattr(self, name)) for name in columns}
+        sent_again = set(entries.tolist())
+        errors = {entry: error for entry, error in self.errors.items() if entry not in sent_again}
+        errors |= {int(entries[index]): error for index, error in later.errors.items()}
         return replace(
             self,
-            **chosen,
-            offsets=np.where(kept, earlier.offsets, self.offsets + len(earlier.forecasts)),
-            forecasts=_joined(earlier.forecasts, self.forecasts),
-            forecast_positions=np.concatenate([earlier.forecast_positions, self.forecast_positions]),
-            errors={index: error for index, error in self.errors.items() if not kept[index]},
+            **{name: joined(name, getattr(later, name)) for name in columns},
+            offsets=joined("offsets", later.offsets + len(self.forecasts)),
+            forecasts=_joined(self.forecasts, later.forecasts),
+            forecast_positions=np.concatenate([self.forecast_positions, later.forecast_positions]),
+            quantile_levels=later.quantile_levels,
+            errors=errors,
+            model_version=later.model_version,
         )
+
+    def refusing(self, entries: Integers, error: StatecastError) -> "FrameResult":
+        """This result, but `entries`, which were refused, for this reason."""
+        return replace(self, errors={**self.errors, **dict.fromkeys(entries.tolist(), error)})
 
 
 def _joined(first: Quantiles, second: Quantiles) -> Quantiles:

@@ -52,24 +52,23 @@ def as_values(rows: Any, model: Model, name: str = "rows") -> npt.NDArray[np.flo
     Raises:
         ValueError: any other shape, no row, or something that is not a number.
     """
-    features = [feature.name for feature in model.features]
-    width = len(features)
-    wanted = "a number, (T,) or (T, 1)" if width == 1 else f"({width},) for one row, or (T, {width})"
+    width = model.num_features
     try:
         found = np.asarray(rows)
         if found.dtype.kind not in "biufO":  # numpy would read numbers out of text
             raise TypeError(f"found {found.dtype}")
         values = np.array(found, np.float64, order="C")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected numbers of shape {wanted}: {error}") from None
+        raise ValueError(f"{name}: expected numbers of shape {_shape(width)}: {error}") from None
     shape = values.shape
     if width == 1 and values.ndim <= 1:
         values = values.reshape(-1, 1)
     elif values.ndim == 1 and len(values) == width:
         values = values.reshape(1, width)
     if values.ndim != 2 or values.shape[1] != width:
+        features = ", ".join(feature.name for feature in model.features)
         raise ValueError(
-            f"{name}: expected {wanted}, for the features {', '.join(features)}; found shape {shape}"
+            f"{name}: expected {_shape(width)}, for the features {features}; found shape {shape}"
         )
     if not len(values):
         raise ValueError(f"{name}: expected at least one row, found none")
@@ -100,6 +99,18 @@ def as_times_us(times: Any, num_rows: int, name: str = "rows") -> npt.NDArray[np
     return found.astype("datetime64[us]").astype(np.int64)
 
 
+def as_session_id(session_id: Any) -> str:
+    """A session's id, as it can be sent.
+
+    Raises:
+        ValueError: not text.
+    """
+    if not isinstance(session_id, str):
+        raise ValueError(f"session_id: expected text, found {session_id!r}")
+    session_id.encode()
+    return session_id
+
+
 def as_reply(reply: str) -> forecast_pb2.Reply:
     """The wire's word for a reply.
 
@@ -122,6 +133,10 @@ def as_horizon(horizon: int | None, model: Model) -> int:
     if not 1 <= horizon <= model.horizon:
         raise ValueError(f"horizon: expected 1 to {model.horizon}, the model's, found {horizon}")
     return horizon
+
+
+def _shape(width: int) -> str:
+    return "a number, (T,) or (T, 1)" if width == 1 else f"({width},) for one row, or (T, {width})"
 
 
 def _utc(time: Any) -> Any:

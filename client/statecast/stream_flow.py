@@ -11,7 +11,8 @@ from statecast import flow
 from statecast.errors import REFUSALS, InternalError, Overloaded, StatecastError
 from statecast.flow import Connect, Flow, Pause, Receive, Send
 from statecast.forecast import ForecastResult
-from statecast.frames import Columns, FrameResult, Handles, Integers, decode, first_positions
+from statecast.frames import Columns, Handles, Integers, decode, first_positions
+from statecast.in_flight import InFlight, Told
 from statecast.model import Model
 from statecast.retry import Attempts, RetryPolicy
 from statecast.rows import as_chunk, as_horizon, as_reply, as_times_us, as_values
@@ -24,42 +25,16 @@ MAX_HANDLES = 1 << 24
 _SESSIONS_A_MESSAGE = 10_000
 
 
-class InFlight:
-    """A frame that was taken but perhaps not answered; `outcome` is None until it is."""
-
-    def __init__(self, frame_id: int, columns: Columns, positions: Integers) -> None:
-        self.frame_id = frame_id
-        self.columns = columns
-        self.positions = positions
-        self.outcome: FrameResult | StatecastError | None = None
-        # Answers to some of its entries, where others must be sent again.
-        self.partial: FrameResult | None = None
-        # Whether it was sent on a connection that ended before its answer came.
-        self.in_doubt = False
-
-    def result(self) -> FrameResult:
-        """The outcome.
-
-        Raises:
-            StatecastError: the whole frame was refused.
-        """
-        if isinstance(self.outcome, StatecastError):
-            raise self.outcome
-        assert self.outcome is not None
-        return self.outcome
-
-
 class StreamFlow:
     """What `Stream` and `AsyncStream` do.
 
     The position of a session that is first seen here is asked for with GetSession, sessions side by side,
-    before
-    its first row is sent: only with a position can a row whose reply was lost be told from one that never
-    came. A caller who knows the positions passes them to `open` and saves the question.
+    before its first row is sent: only with a position can a row whose reply was lost be told from one that
+    never came. A caller who knows the positions passes them to `open` and saves the question.
 
     There is one path of recovery. When the connection breaks, a frame or entry is refused for overload, or an
-    entry is refused whose session has later rows in flight, the stream is opened anew and every unanswered
-    frame is sent again, in order, with its positions; rows that were applied are skipped by the server.
+    entry is refused whose session has later rows in flight, the stream is opened anew and everything without
+    an answer is sent again, in order, with its positions; rows that were applied are skipped by the server.
     """
 
     def __init__(
@@ -88,6 +63,11 @@ class StreamFlow:
             self._model = yield from flow.get_model(self.model_name, self._policy)
         return self._model
 
+    @property
+    def known_model(self) -> Model | None:
+        """The stream's model, where it has been given or asked for."""
+        return self._model
+
     def position(self, session_id: str) -> int | None:
         """The position after all rows taken so far; None for a session not seen yet."""
         handle = self._handles.get(session_id)
@@ -107,8 +87,28 @@ class StreamFlow:
                 )
             at = dict(zip(session_ids, given.tolist(), strict=True))
             self._add(new, [at[session_id] for session_id in new])
-        elif new:
-            self._add(new, (yield from flow.get_positions(self.model_name, new, self._policy)))
+        else:
+            for error in (yield from self.introduce(new)).values():
+                raise error
+        return self.handles(session_ids)
+
+    def introduce(self, session_ids: Sequence[str]) -> Flow[dict[str, StatecastError]]:
+        """Learn the positions of sessions first seen here; returns those that the server refuses, and why.
+
+        Raises:
+            StatecastError: the budget ran out.
+        """
+        new = [session_id for session_id in session_ids if session_id not in self._handles]
+        if not new:
+            return {}
+        outcomes = yield from flow.ask_positions(self.model_name, new, self._policy)
+        known = {name: found for name, found in outcomes.items() if not isinstance(found, StatecastError)}
+        self._add(list(known), list(known.values()))
+        return {name: found for name, found in outcomes.items() if isinstance(found, StatecastError)}
+
+    def handles(self, session_ids: Sequence[str]) -> Handles:
+        """(N,) uint32 for sessions that were seen before."""
+        known = self._handles
         return np.fromiter((known[session_id] for session_id in session_ids), np.uint32, len(session_ids))
 
     def submit(
@@ -167,7 +167,7 @@ class StreamFlow:
                 again.
         """
         while frame.outcome is None:
-            yield from self._advance()
+            yield from self.advance()
 
     def refresh(self, session_ids: Sequence[str]) -> Flow[list[int]]:
         """See `Stream.refresh`."""
@@ -180,12 +180,64 @@ class StreamFlow:
     def drain(self) -> Flow[None]:
         """Until nothing is in flight."""
         while self._in_flight:
-            yield from self._advance()
+            yield from self.advance()
 
     @property
     def num_in_flight(self) -> int:
         """Frames that are not answered yet."""
         return len(self._in_flight)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another frame may be in flight."""
+        return len(self._in_flight) < self._max_frames_in_flight
+
+    def enter(self, columns: Columns, told: Sequence[Told] = ()) -> InFlight:
+        """A frame is in flight from now on, behind those there are; `dispatch` sends it.
+
+        Raises:
+            InvalidRequest: it is too large; it was not taken.
+        """
+        check_size("values", columns.num_bytes, self._max_message_bytes)
+        positions = first_positions(columns.handles, columns.lengths, self._next_positions)
+        np.add.at(self._next_positions, columns.handles, columns.lengths)
+        self._num_frames += 1
+        frame = InFlight(self._num_frames, columns, positions, told)
+        self._in_flight.append(frame)
+        return frame
+
+    def dispatch(self, frame: InFlight) -> Flow[None]:
+        """Send a frame that has just entered, with all before it where there is no connection."""
+        if self._connected:
+            yield from self._send(frame)
+        else:
+            yield from self._connect()
+
+    def advance(self) -> Flow[None]:
+        """One reply taken, or one step of recovery, or nothing where something else comes first.
+
+        Raises:
+            StatecastError: the budget ran out; the frames stay.
+        """
+        attempts = self._attempts = self._attempts or self._policy.start()
+        try:
+            if not self._connected:
+                yield from self._connect()
+            elif (yield from self._receive(attempts.timeout_s)):
+                self._attempts = None
+        except StatecastError as error:
+            self._break(answered=isinstance(error, Overloaded))
+            pause_s = attempts.pause_s(error)
+            if pause_s is None:
+                self._attempts = None
+                self._give_up(error)
+            else:
+                yield Pause(pause_s)
+        except BaseException:
+            # Interrupted or cancelled: what the connection still holds is not known.
+            self._break(answered=False)
+            self._attempts = None
+            raise
 
     def disconnected(self) -> None:
         """Told that there is no connection any more; the next use makes one."""
@@ -208,18 +260,10 @@ class StreamFlow:
     def _take(self, columns: Columns) -> Flow[InFlight]:
         # Room comes first: where there is none to be had, the frame is not taken and this stream is as
         # before.
-        check_size("values", columns.num_bytes, self._max_message_bytes)
-        while len(self._in_flight) >= self._max_frames_in_flight:
-            yield from self._advance()
-        positions = first_positions(columns.handles, columns.lengths, self._next_positions)
-        np.add.at(self._next_positions, columns.handles, columns.lengths)
-        self._num_frames += 1
-        frame = InFlight(self._num_frames, columns, positions)
-        self._in_flight.append(frame)
-        if self._connected:
-            yield from self._send(frame)
-        else:
-            yield from self._connect()
+        while not self.has_room:
+            yield from self.advance()
+        frame = self.enter(columns)
+        yield from self.dispatch(frame)
         return frame
 
     def _connect(self) -> Flow[None]:
@@ -246,37 +290,18 @@ class StreamFlow:
         message = frame.columns.message(frame.frame_id, frame.positions)
         yield Send(forecast_pb2.StreamForecastsRequest(frame=message))
 
-    def _advance(self) -> Flow[None]:
-        """One reply taken, or one step of recovery."""
-        attempts = self._attempts = self._attempts or self._policy.start()
-        try:
-            if not self._connected:
-                yield from self._connect()
-            yield from self._receive(attempts.timeout_s)
-            self._attempts = None
-        except StatecastError as error:
-            self._break(answered=isinstance(error, Overloaded))
-            pause_s = attempts.pause_s(error)
-            if pause_s is None:
-                self._attempts = None
-                self._give_up(error)
-            else:
-                yield Pause(pause_s)
-        except BaseException:
-            # Interrupted or cancelled: what the connection still holds is not known.
-            self._break(answered=False)
-            self._attempts = None
-            raise
-
-    def _receive(self, timeout_s: float) -> Flow[None]:
+    def _receive(self, timeout_s: float) -> Flow[bool]:
+        """Whether there was a reply."""
         try:
             response = yield Receive(timeout_s)
         except REFUSALS as error:
             # The server ended the stream over the first frame it had not answered.
             self._break(answered=True)
-            self._refuse(self._in_flight[0], error)
-        else:
+            self._refuse(error)
+            return True
+        if response is not None:
             yield from self._settle(response)
+        return response is not None
 
     def _break(self, answered: bool) -> None:
         """The connection is given up; `answered` tells whether the first frame was."""
@@ -285,33 +310,36 @@ class StreamFlow:
             frame.in_doubt = True
 
     def _give_up(self, error: StatecastError) -> None:
-        """The budget is spent. A frame that was surely not applied is refused; any other stays in flight."""
-        frame = self._in_flight[0]
-        if not isinstance(error, Overloaded) or frame.in_doubt:
+        """The budget is spent. What was surely not applied is refused; anything else stays in flight."""
+        if not isinstance(error, Overloaded) or self._in_flight[0].in_doubt:
             raise error
-        if frame.partial is None:
-            self._refuse(frame, error)
-        else:
-            self._conclude_entries(frame, frame.partial)
+        self._refuse(error)
 
     def _settle(self, response: forecast_pb2.StreamForecastsResponse) -> Flow[None]:
         frame = self._in_flight[0]
         if response.frame_id != frame.frame_id:
             raise InternalError(f"expected the reply to frame {frame.frame_id}, found {response.frame_id}")
-        num_entries = len(frame.columns.handles)
         if response.HasField("frame_error"):
             error = from_frame_error(response.frame_error)
             if error.retryable:
                 raise error
-            self._refuse(frame, error)
+            self._refuse(error)
             return
         levels = yield from self._quantile_levels(response)
-        result = decode(response, num_entries, levels).or_earlier(frame.partial)
-        again = [error for error in result.errors.values() if error.retryable]
-        if again:
-            frame.partial = result
-            raise again[0]
-        self._conclude_entries(frame, result)
+        handles, lengths = frame.columns.handles, frame.columns.lengths
+        result = decode(response, len(handles), levels)
+        applied, again = ~result.refused, frame.again(result)
+        np.maximum.at(self._next_positions, handles[applied], result.positions[applied])
+        refused = ~applied & ~again
+        self._give_back(handles[refused], lengths[refused])
+        frame.settle(result, again)
+        if frame.outcome is not None:
+            self._in_flight.popleft()
+            return
+        for error in result.errors.values():
+            if error.retryable:
+                raise error
+        self._break(answered=True)
 
     def _quantile_levels(self, response: forecast_pb2.StreamForecastsResponse) -> Flow[tuple[float, ...]]:
         model = yield from self.model()
@@ -321,34 +349,23 @@ class StreamFlow:
             model = yield from self.model()
         return model.quantile_levels
 
-    def _conclude_entries(self, frame: InFlight, result: FrameResult) -> None:
-        refused = np.zeros(len(result), bool)
-        refused[list(result.errors)] = True
-        self._conclude(frame, result, refused)
-
-    def _refuse(self, frame: InFlight, error: StatecastError) -> None:
-        self._conclude(frame, error, np.ones(len(frame.columns.handles), bool))
-
-    def _conclude(
-        self, frame: InFlight, outcome: FrameResult | StatecastError, refused: npt.NDArray[np.bool_]
-    ) -> None:
+    def _refuse(self, error: StatecastError) -> None:
+        """What the first frame still holds is refused."""
+        frame = self._in_flight[0]
+        self._give_back(frame.columns.handles, frame.columns.lengths)
         self._in_flight.popleft()
-        frame.outcome = outcome
-        handles = frame.columns.handles
-        if isinstance(outcome, FrameResult):
-            applied = ~refused
-            np.maximum.at(self._next_positions, handles[applied], outcome.positions[applied])
-        if refused.any():
-            self._give_back(handles[refused], frame.columns.lengths[refused])
+        frame.refuse(error)
 
     def _give_back(self, handles: Handles, num_rows: Integers) -> None:
-        # Rows that were refused were never consumed: those sent after them stand that much earlier.
+        """Rows of the first frame were never consumed: those sent after them stand that much earlier."""
+        if not len(handles):
+            return
         shift = np.zeros(len(self._next_positions), np.int64)
         np.add.at(shift, handles, num_rows)
         self._next_positions -= shift
-        for frame in self._in_flight:
+        for frame in list(self._in_flight)[1:]:
             moved = shift[frame.columns.handles]
             if moved.any():
                 frame.positions = frame.positions - moved
                 # The server refuses them where they stand; sent again they are right.
-                self._break(answered=False)
+                self._break(answered=True)

@@ -13,6 +13,7 @@ from statecast.flow import Call, CallMany, Flow, Pause, Step, T
 from statecast.forecast import ForecastResult
 from statecast.model import Model
 from statecast.retry import RetryPolicy
+from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
 from statecast.rows import ReplyName
 from statecast.session_flow import SessionFlow
 from statecast.stream_flow import StreamFlow
@@ -65,10 +66,24 @@ class Client:
         core = SessionFlow(model, session_id, self._policy, self._max_message_bytes)
         return Session(core, self._perform)
 
-    def stream(self, model: str | Model, *, max_frames_in_flight: int = 8) -> Stream:
-        """A stream that carries many sessions of one model."""
+    def stream(
+        self,
+        model: str | Model,
+        *,
+        max_frames_in_flight: int = 8,
+        max_rows_a_frame: int = MAX_ROWS_A_FRAME,
+        max_rows_in_flight: int = MAX_ROWS_IN_FLIGHT,
+    ) -> Stream:
+        """A stream that carries many sessions of one model.
+
+        Args:
+            max_frames_in_flight: frames without an answer.
+            max_rows_a_frame: of those that the stream packs from single calls.
+            max_rows_in_flight: rows of single calls without an answer; a further call waits.
+        """
         core = StreamFlow(model, self._policy, max_frames_in_flight, self._max_message_bytes)
-        return Stream(core, self._perform, self._stubs.method("StreamForecasts"))
+        rows = RowFlow(core, max_rows_a_frame, max_rows_in_flight, self._max_message_bytes)
+        return Stream(core, rows, self._perform, self._stubs.method("StreamForecasts"))
 
     def close(self) -> None:
         """Close the connection; sessions stay with the server."""

@@ -2,7 +2,8 @@
 
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,11 +12,14 @@ import numpy.typing as npt
 
 from statecast import status
 from statecast.errors import StatecastError, Unacknowledged, Unavailable
-from statecast.flow import Connect, Flow, Receive, Send, Step, T
+from statecast.flow import Connect, Flow, Pause, Receive, Send, Step, T
 from statecast.forecast import ForecastResult
 from statecast.frames import FrameResult, Handles
-from statecast.rows import ReplyName
-from statecast.stream_flow import InFlight, StreamFlow
+from statecast.in_flight import InFlight
+from statecast.row_flow import RowFlow
+from statecast.rows import ReplyName, as_session_id
+from statecast.stream_flow import StreamFlow
+from statecast.sync_rows import RowThread, StreamSession
 
 # How long a stream that was answered to the end may take to end.
 _END_TIMEOUT_S = 1.0
@@ -64,16 +68,25 @@ class PendingFrame:
 class Stream:
     """Many sessions of one model on one connection, each row applied exactly once; threads may share it.
 
+    Rows come in columns that the caller has packed (`forecast`, `submit`), or one by one (`session`), which
+    the stream packs itself.
+
     The position of a session first seen here is asked for before its first row is sent. When the connection
-    breaks, the stream opens a new one and sends every unanswered frame again, in order. Rows that were
-    applied the first
-    time are skipped then: their entry answers with the forecast as the session stands.
+    breaks, the stream opens a new one and sends everything without an answer again, in order. Rows that were
+    applied the first time are skipped then: their entry answers with the forecast as the session stands.
     """
 
-    def __init__(self, core: StreamFlow, perform: Callable[[Step], Any], method: Any) -> None:
-        self._core, self._client_perform, self._method = core, perform, method
+    def __init__(self, core: StreamFlow, rows: RowFlow, perform: Callable[[Step], Any], method: Any) -> None:
+        self._core, self._rows, self._client_perform, self._method = core, rows, perform, method
         self._connection: _Connection | None = None
         self._lock = threading.RLock()
+        self._thread = RowThread(rows, self._take_turn, self._wake)
+        # Whether the thread of rows waits for a reply.
+        self._is_receiving = False
+
+    def session(self, session_id: str) -> StreamSession:
+        """One series, whose rows the stream carries with those of other sessions in packed frames."""
+        return StreamSession(as_session_id(session_id), self._thread.put)
 
     def forecast(
         self,
@@ -95,7 +108,7 @@ class Stream:
             ValueError: rows or times of the wrong kind or shape; nothing was sent.
             StatecastError: as `PendingFrame.result`.
         """
-        return self._run(self._core.forecast(entries, times, reply, horizon))
+        return self._run(self._rows.behind(self._core.forecast(entries, times, reply, horizon)))
 
     def submit(
         self,
@@ -109,8 +122,8 @@ class Stream:
     ) -> PendingFrame:
         """Send a frame in columns without waiting for its answer; waits where too many are in flight.
 
-        An entry that is refused leaves its session as it was, and rows of that session in later frames apply
-        where it left off. Within one frame, later entries of a refused entry's session are refused with it.
+        An entry that is refused leaves its session as it was, and later rows of that session, of this frame
+        or another, apply where it left off.
 
         Args:
             sessions: N session ids, or handles from `open`, which spares looking them up.
@@ -122,9 +135,8 @@ class Stream:
             ValueError: the columns disagree; nothing was taken.
             StatecastError: no room could be had within the budget; the frame was not taken.
         """
-        return PendingFrame(
-            self._run(self._core.submit(sessions, values, times, lengths, reply, horizon)), self
-        )
+        steps = self._core.submit(sessions, values, times, lengths, reply, horizon)
+        return PendingFrame(self._run(self._rows.behind(steps)), self)
 
     def send(
         self,
@@ -148,24 +160,31 @@ class Stream:
         return self._run(self._core.open(session_ids, positions))
 
     def position(self, session_id: str) -> int | None:
-        """Rows of a session after everything taken so far; None where this stream has not seen it."""
+        """Rows of a session after everything sent so far; None where this stream has not seen it."""
         return self._core.position(session_id)
 
     def refresh(self, session_ids: Sequence[str]) -> list[int]:
-        """Wait for all frames, then take the server's positions for ours, after a PositionConflict."""
+        """Wait for all answers, then take the server's positions for ours, after a PositionConflict."""
+        self.drain()
         return self._run(self._core.refresh(session_ids))
 
     def drain(self) -> None:
-        """Wait until every frame is answered."""
-        self._run(self._core.drain())
+        """Wait until every frame and every row is answered."""
+        while not self._rows.is_idle:
+            self._run(self._rows.turn())
 
     def close(self) -> None:
         """End the stream without waiting for answers; sessions stay with the server."""
-        with self._lock:
+        self._thread.stop()
+        with self._to_itself():
             self._core.disconnected()
             if self._connection is not None:
                 self._connection.close(gently=self._core.num_in_flight == 0)
                 self._connection = None
+        self._thread.join()
+        with self._to_itself():
+            self._rows.fail(Unacknowledged("the stream was closed before the answer came"))
+        self._after_turn()
 
     def __enter__(self) -> Self:
         return self
@@ -184,8 +203,54 @@ class Stream:
         return frame.result()
 
     def _run(self, steps: Flow[T]) -> T:
-        with self._lock:
-            return run(steps, self._perform)
+        try:
+            with self._to_itself():
+                return run(steps, self._perform)
+        finally:
+            self._after_turn()
+
+    @contextmanager
+    def _to_itself(self) -> Iterator[None]:
+        with ExitStack() as waiting:
+            waiting.enter_context(self._thread.aside())
+            with self._lock:
+                waiting.close()
+                yield
+
+    def _take_turn(self) -> None:
+        try:
+            with self._lock:
+                run(self._rows.turn(), self._perform_in_turn)
+        except Exception as error:
+            with self._lock:
+                self._rows.fail(error)
+        self._after_turn()
+
+    def _after_turn(self) -> None:
+        # Without the lock: a future's callbacks may use the stream.
+        self._rows.deliver()
+        self._thread.made_room()
+
+    def _perform_in_turn(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            if self._thread.stopping.wait(step.seconds):
+                raise Unacknowledged("the stream was closed before the answer came")
+            return None
+        if isinstance(step, Receive):
+            self._is_receiving = True
+            try:
+                # What comes from now on wakes us; what came before shows here.
+                if self._rows.can_send or self._thread.is_aside:
+                    return None
+                return self._perform(step)
+            finally:
+                self._is_receiving = False
+        return self._perform(step)
+
+    def _wake(self) -> None:
+        connection = self._connection
+        if self._is_receiving and connection is not None:
+            connection.wake()
 
     def _perform(self, step: Step) -> Any:
         if isinstance(step, Connect):
@@ -213,6 +278,10 @@ class _Connection:
 
     def send(self, request: Any) -> None:
         self._requests.put(request)
+
+    def wake(self) -> None:
+        """Whoever waits for a reply, or the next to do so, gets None."""
+        self._replies.put(None)
 
     def receive(self, timeout_s: float) -> Any:
         try:

@@ -4,8 +4,6 @@ Each test is written once and runs with the blocking and the awaiting client.
 """
 
 import asyncio
-import inspect
-from contextlib import asynccontextmanager
 
 import grpc
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 
 import statecast
 from statecast import InvalidRequest, Overloaded, PositionConflict, Unacknowledged, Unavailable
+from tests.both_clients import Awaiting, Blocking, arrival, entered, now
 from tests.fake_server import FATAL_VALUE, LOSE_REPLY, MODEL, REFUSED_VALUE, FakeServer, Fault
 
 GONE = Fault()
@@ -22,43 +21,6 @@ BUSY = Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, trailers=(("grpc-retry-pushback
 BUSY_FOR_EVER = Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, trailers=(("grpc-retry-pushback-ms", "-1"),))
 BUSY_FRAME = Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, in_frame=True)
 BUSY_ENTRY = Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, in_frame=True, entry=1)
-ARRIVAL_S = 30.0
-
-
-class Blocking:
-    """The blocking client, as an awaiting test sees it: a call runs in a thread."""
-
-    client = statecast.Client
-
-    @staticmethod
-    def start(function, *args, **options):
-        return asyncio.create_task(asyncio.to_thread(function, *args, **options))
-
-
-class Awaiting:
-    """The awaiting client."""
-
-    client = statecast.AsyncClient
-
-    @staticmethod
-    def start(function, *args, **options):
-        return asyncio.create_task(function(*args, **options))
-
-
-async def now(outcome):
-    """What either client returns."""
-    return await outcome if inspect.isawaitable(outcome) else outcome
-
-
-@asynccontextmanager
-async def entered(context):
-    """Either kind of context manager."""
-    if hasattr(context, "__aenter__"):
-        async with context as value:
-            yield value
-    else:
-        with context as value:
-            yield value
 
 
 @pytest.fixture
@@ -84,10 +46,6 @@ async def hasty(kind, server):
     """A client that gives up soon."""
     async with entered(kind.client(server.target, retry_budget_s=0.1)) as opened:
         yield opened
-
-
-async def arrival(server):
-    assert await asyncio.to_thread(server.arrived.acquire, timeout=ARRIVAL_S)
 
 
 @pytest.mark.parametrize(

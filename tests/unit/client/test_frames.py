@@ -143,25 +143,51 @@ def test_a_reply_that_makes_no_sense_is_the_servers_fault(changes):
         decode(_response(**changes), 3, LEVELS)
 
 
-def test_an_earlier_answer_is_kept():
-    """Where some entries are sent again, the others keep what they were answered the first time."""
+def test_entries_sent_again_leave_the_others_their_answers():
+    """What came for the entries that were sent again stands in their places."""
     overloaded = forecast_pb2.EntryError(entry=1, code=8, message="full")
     earlier = decode(_response(entry_errors=[overloaded]), 3, LEVELS)
     assert isinstance(earlier.entry(1), Overloaded)
     later = decode(
         forecast_pb2.StreamForecastsResponse(
-            frame_id=5, positions=pack([12, 20, 30], POSITION), num_skipped=pack([2, 0, 1], COUNT),
-            forecasts=pack(np.arange(100, 112), FORECAST), horizon=2, num_quantile_levels=2,
+            frame_id=5, positions=pack([20], POSITION), num_skipped=pack([1], COUNT),
+            forecasts=pack(np.arange(100, 104), FORECAST), horizon=2, num_quantile_levels=2,
+        ),
+        1,
+        LEVELS,
+    )  # fmt: skip
+    result = earlier.amended(np.array([1]), later)
+    assert not result.errors
+    first, second, third = result
+    assert [forecast.position for forecast in first.forecasts] == [10, 12]
+    assert (first.num_skipped, first.num_late) == (0, 1)
+    assert (second.position, second.num_skipped) == (20, 1)
+    np.testing.assert_array_equal(second.forecast.values, [[100, 101], [102, 103]])
+    np.testing.assert_array_equal(third.forecast.values, [[8, 9], [10, 11]])
+
+
+def test_an_entry_refused_when_sent_again_is_refused_where_it_stood():
+    """Its number in the frame that was sent again is not its number in the first."""
+    overloaded = [forecast_pb2.EntryError(entry=entry, code=8, message="full") for entry in (0, 2)]
+    earlier = decode(
+        forecast_pb2.StreamForecastsResponse(
+            positions=pack([-1, 7, -1], POSITION), num_forecasts=bytes(12), entry_errors=overloaded
         ),
         3,
         LEVELS,
-    ).or_earlier(earlier)  # fmt: skip
-    assert not later.errors
-    first, second, third = later
-    assert [forecast.position for forecast in first.forecasts] == [10, 12]
-    assert (first.num_skipped, first.num_late) == (0, 1)
-    np.testing.assert_array_equal(second.forecast.values, [[104, 105], [106, 107]])
-    np.testing.assert_array_equal(third.forecast.values, [[8, 9], [10, 11]])
+    )
+    wrong = [forecast_pb2.EntryError(entry=1, code=3, message="wrong")]
+    later = decode(
+        forecast_pb2.StreamForecastsResponse(
+            positions=pack([5, -1], POSITION), num_forecasts=bytes(8), entry_errors=wrong
+        ),
+        2,
+        LEVELS,
+    )
+    result = earlier.amended(np.array([0, 2]), later)
+    assert result.positions.tolist() == [5, 7, -1]
+    assert list(result.errors) == [2]
+    assert isinstance(result.entry(2), InvalidRequest)
 
 
 def test_an_earlier_answer_without_forecasts_is_kept_too():
@@ -171,5 +197,19 @@ def test_an_earlier_answer_without_forecasts_is_kept_too():
     everything = forecast_pb2.StreamForecastsResponse(
         positions=pack([1], POSITION), forecasts=bytes(16), horizon=2, num_quantile_levels=2
     )
-    result = decode(everything, 1, LEVELS).or_earlier(decode(nothing, 1, LEVELS))
+    result = decode(nothing, 1, LEVELS).amended(np.array([0]), decode(everything, 1, LEVELS))
     assert result.entry(0).forecast.values.shape == (2, 2)
+
+
+@given(_frames(), st.data())
+def test_some_entries_of_a_frame_are_a_frame(frame, data):
+    """The rows and times of the entries that are kept, and no others."""
+    handles, lengths, values, times = frame
+    keep = np.array(data.draw(st.lists(st.booleans(), min_size=len(handles), max_size=len(handles))))
+    times_us = None if times is None else np.array(times)
+    columns = Columns.of(handles, np.array(lengths), values, times_us, forecast_pb2.REPLY_LAST, 0).only(keep)
+    rows = np.repeat(keep, lengths)
+    assert columns.handles.tolist() == np.array(handles)[keep].tolist()
+    assert columns.lengths.tolist() == np.array(lengths)[keep].tolist()
+    assert columns.values == pack(values[rows], VALUE)
+    assert columns.times_us == (b"" if times_us is None else pack(times_us[rows], TIME_US))
