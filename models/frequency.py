@@ -73,6 +73,13 @@ class Frequency:
             steps = (_month(later_us) - _month(earlier_us) + step // 2) // step
         return cast(npt.NDArray[np.int64], np.maximum(steps, 1))
 
+    def is_next(self, earlier_us: int, later_us: int) -> bool:
+        """Whether a later time is one step after an earlier one: `steps_between` for two times."""
+        if self.unit in _US:
+            step = self.multiple * _US[self.unit]
+            return (later_us - earlier_us + step // 2) // step <= 1
+        return bool(self.steps_between(np.array([earlier_us]), np.array([later_us]))[0] == 1)
+
     def step_forward(self, time_us: int, steps: int) -> int:
         """The time `steps` after `time_us`, both microseconds since 1970-01-01 UTC."""
         if self.unit in _US:

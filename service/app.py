@@ -28,7 +28,6 @@ from service.telemetry.banner import print_banner
 from service.telemetry.logs import configure_logs
 from statecast.v1 import (
     forecast_pb2,
-    forecast_pb2_grpc,
     model_pb2,
     model_pb2_grpc,
     session_pb2,
@@ -69,7 +68,7 @@ class Server:
 
     def __init__(self, settings: Settings, models: list[ServedModel], clock: Clock) -> None:
         self._settings = settings
-        self._draining = asyncio.Event()
+        self._clock = clock
         self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="engine")
         self._catalog = Catalog({model.name: self._worker(model, clock) for model in models})
         self._workers = [asyncio.create_task(worker.run()) for worker in self._catalog]
@@ -113,7 +112,7 @@ class Server:
         elsewhere; what is not done after `drain_timeout_s` is cut off, before or after a row.
         """
         await self._health.enter_graceful_shutdown()
-        self._draining.set()
+        self._forecasts.drain()
         await self._grpc.stop(self._settings.drain_timeout_s)
         for task in self._workers:
             task.cancel()
@@ -128,8 +127,8 @@ class Server:
 
     def _add_services(self) -> None:
         limits = FrameLimits(self._settings.max_rows_per_chunk, self._settings.max_message_bytes)
-        forecasts = ForecastService(self._catalog, limits, self._draining)
-        forecast_pb2_grpc.add_ForecastServiceServicer_to_server(forecasts, self._grpc)
+        self._forecasts = ForecastService(self._catalog, limits, self._clock)
+        self._grpc.add_generic_rpc_handlers((self._forecasts.handler(),))
         session_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(self._catalog), self._grpc)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self._catalog), self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)

@@ -7,6 +7,7 @@
     ├── PositionConflict      rows would be lost: send from the committed position
     ├── QueueFull             too many rows wait: back off
     ├── TooManySessions       no room for another session
+    ├── DeadlinePassed        the caller's deadline came before the rows' turn
     ├── Draining              the server is going away and took nothing of this
     └── EngineFailure         the model failed; the session stands before some row of these
     StartupError
@@ -70,6 +71,13 @@ class TooManySessions(StatecastError):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         super().__init__(f"{limit} sessions are open already (max_sessions); delete some or raise the limit")
+
+
+class DeadlinePassed(StatecastError):
+    """The caller's deadline came before the turn of its rows, or of some of a history's."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline passed while rows waited; send them again from the same position")
 
 
 class Draining(StatecastError):

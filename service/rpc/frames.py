@@ -1,5 +1,7 @@
 """`StreamForecasts`: packed frames in, and what became of them back to columns. No loop over entries."""
 
+import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,8 +10,9 @@ import numpy.typing as npt
 
 from models.manifest import Manifest
 from service.engine.runner import Reply, Rows
-from service.errors import InvalidRequest, StatecastError
-from service.rpc import validation
+from service.errors import InvalidRequest, QueueFull, StatecastError
+from service.rpc import validation, wire
+from service.rpc.frame_response import PlainResponses
 from service.rpc.handles import Handles
 from service.rpc.status import status_of
 from service.sessions.batch import row_indices, starts_of
@@ -71,6 +74,7 @@ def accept(
     worker: SessionWorker,
     limits: FrameLimits,
     done: Callable[[Frame], None],
+    deadline_s: float = math.inf,
 ) -> Accepted:
     """Check a frame, as a whole and entry by entry, and submit what is good of it.
 
@@ -98,7 +102,7 @@ def accept(
         cols, slots = cols.only(keep), slots[keep]
     if len(cols.lengths) == len(cols.values):
         reply = reply.for_one_row
-    frame = Frame(slots, cols.lengths, cols.positions, cols.times_us, cols.values, reply, done)
+    frame = Frame(slots, cols.lengths, cols.positions, cols.times_us, cols.values, reply, done, deadline_s)
     accepted.frame = frame
     worker.submit(frame)
     return accepted
@@ -171,8 +175,22 @@ def _check_entry(cols: _Columns, entry: int, rows: slice, manifest: Manifest, ma
         validation.check_times(cols.times_us[rows], f"{field}: times_us")
 
 
-def encode(accepted: Accepted, worker: SessionWorker) -> pb.StreamForecastsResponse:
+def encode(accepted: Accepted, worker: SessionWorker, plain: PlainResponses) -> bytes:
     """The response, entries in the frame's order."""
+    frame = accepted.frame
+    if frame is not None and not accepted.errors and frame.reply is not Reply.EACH:
+        result, horizon = frame.result, accepted.horizon
+        if not (result.errors or result.has_counts or frame.dropped is not None):
+            frame_id = wire.varint(accepted.id) if accepted.id else b""
+            forecasts = None
+            if frame.reply is Reply.LAST:
+                assert result.dense is not None
+                forecasts = np.ascontiguousarray(result.dense[:, :horizon], columns.FORECAST).data
+            return plain.write(frame_id, result.positions.data, forecasts, accepted.num_entries, horizon)
+    return _message(accepted, worker).SerializeToString()
+
+
+def _message(accepted: Accepted, worker: SessionWorker) -> pb.StreamForecastsResponse:
     n, frame = accepted.num_entries, accepted.frame
     response = pb.StreamForecastsResponse(
         frame_id=accepted.id,
@@ -247,18 +265,27 @@ def _placed(
     return placed
 
 
-def refuse(frame_id: int, error: StatecastError) -> pb.StreamForecastsResponse:
+def refuse(frame_id: int, error: StatecastError) -> bytes:
     """The response to a frame of which nothing was applied."""
+    if isinstance(error, QueueFull):
+        refusal = _queue_full(error.limit, error.retry_after_s)
+    else:
+        refusal = _refusal(error)
+    return wire.number(1, frame_id) + refusal
+
+
+@functools.lru_cache(maxsize=16)
+def _queue_full(limit: int, retry_after_s: float) -> bytes:
+    """Kept, because an overloaded server says it again and again."""
+    return _refusal(QueueFull(limit, retry_after_s))
+
+
+def _refusal(error: StatecastError) -> bytes:
     status = status_of(error)
-    return pb.StreamForecastsResponse(
-        frame_id=frame_id,
-        frame_error=pb.FrameError(
-            code=status.number,
-            message=status.message,
-            field=status.field,
-            retry_after_ms=status.retry_after_ms,
-        ),
+    told = pb.FrameError(
+        code=status.number, message=status.message, field=status.field, retry_after_ms=status.retry_after_ms
     )
+    return pb.StreamForecastsResponse(frame_error=told).SerializeToString()
 
 
 def entry_error(index: int, error: StatecastError) -> pb.EntryError:

@@ -72,13 +72,13 @@ class Handles:
         """
         if handle >= len(self._slots) or not self._ids[handle]:
             raise KeyError(handle)
-        slot = int(self._slots[handle])
-        if slot != _UNKNOWN and table.is_still(slot, int(self._generations[handle])):
+        slot: int = self._slots.item(handle)
+        if slot != _UNKNOWN and table.is_still(slot, self._generations.item(handle)):
             return slot
         slot = table.resolve(self._ids[handle])
         # One string for both: a million ids are sixty megabytes.
         self._ids[handle] = table.session_id(slot)
         self._slots[handle] = slot
         self._generations[handle] = table.generations[slot]
-        table.use(np.array([slot]))
+        table.use(slot)
         return slot

@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from service.errors import (
+    DeadlinePassed,
     Draining,
     EngineFailure,
     InvalidRequest,
@@ -29,6 +30,7 @@ _CODES: dict[type[StatecastError], grpc.StatusCode] = {
     PositionConflict: grpc.StatusCode.ABORTED,
     QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     TooManySessions: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     Draining: grpc.StatusCode.UNAVAILABLE,
     EngineFailure: grpc.StatusCode.INTERNAL,
 }

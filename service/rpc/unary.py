@@ -1,27 +1,48 @@
 """`Forecast`: one message, a frame of one entry, one message."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from models.manifest import Manifest
 from service.engine.runner import Reply
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, StatecastError
 from service.rpc import validation
+from service.rpc.frames import FrameLimits
 from service.rpc.single_rows import SingleRow, SingleRows
 from service.sessions.frame import COUNTS, NO_POSITION, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
 from service.store.table import NO_TIME
+from statecast import columns
 from statecast.v1 import forecast_pb2 as pb
+
+
+class _UnaryRow(SingleRow):
+    """The only row of a call, which waits for `done`."""
+
+    __slots__ = ("counts", "done", "forecast", "new_position")
+
+    done: "asyncio.Future[None]"
+
+    def settled(self, position: int, forecast: bytes | None, counts: Sequence[int]) -> None:
+        """See `SingleRow.settled`."""
+        self.new_position, self.forecast, self.counts = position, forecast, counts
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def refused(self, error: StatecastError) -> None:
+        """See `SingleRow.refused`."""
+        if not self.done.done():
+            self.done.set_exception(error)
 
 
 async def forecast(
     request: pb.ForecastRequest,
     worker: SessionWorker,
     single_rows: SingleRows,
-    max_rows: int,
-    max_message_bytes: int,
+    limits: FrameLimits,
+    deadline_s: float,
 ) -> pb.ForecastResponse:
     """Apply a request's rows. Cancelled before its batch begins, it applies nothing.
 
@@ -33,32 +54,33 @@ async def forecast(
     reply = validation.reply_of(request.reply)
     horizon = validation.horizon_of(request.horizon, manifest)
     num_rows = len(request.rows)
-    validation.check_num_rows(num_rows, "rows", max_rows)
-    validation.check_reply_size(num_rows, reply, manifest, max_message_bytes)
+    validation.check_num_rows(num_rows, "rows", limits.max_rows_per_chunk)
+    validation.check_reply_size(num_rows, reply, manifest, limits.max_message_bytes)
     values, times = _values(request, manifest), _times(request)
     position = request.position if request.HasField("position") else NO_POSITION
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    if num_rows == 1:
+        single_rows.check_room()
+        slot = worker.table.resolve(request.session_id)
+        time_us = NO_TIME if times is None else int(times[0])
+        row = _UnaryRow(slot, position, time_us, values[0].tolist(), reply.for_one_row, deadline_s)
+        row.done = done
+        single_rows.add(row)
+        await _settled(done, row.drop)
+        return _encode_row(row, worker, horizon)
 
-    def settled(_: object = None) -> None:
+    def settled(_: object) -> None:
         if not done.done():
             done.set_result(None)
 
-    if num_rows == 1:
-        reply = reply.for_one_row
-        time_us = NO_TIME if times is None else int(times[0])
-        single_rows.check_room()
-        slot = worker.table.resolve(request.session_id)
-        row = SingleRow(slot, position, time_us, values.tobytes(), settled)
-        single_rows.add(row, reply)
-        await _settled(done, row.drop)
-        return _encode(row.result, row.entry, reply, worker, horizon)
     worker.check_room(num_rows)
     single_rows.flush()
     slots = np.array([worker.table.resolve(request.session_id)])
-    frame = Frame(slots, np.array([num_rows]), np.array([position]), times, values, reply, settled)
+    lengths, positions = np.array([num_rows]), np.array([position])
+    frame = Frame(slots, lengths, positions, times, values, reply, settled, deadline_s)
     worker.submit(frame)
     await _settled(done, frame.drop)
-    return _encode(frame.result, 0, reply, worker, horizon)
+    return _encode(frame.result, reply, worker, horizon)
 
 
 async def _settled(done: "asyncio.Future[None]", drop: Callable[[], None]) -> None:
@@ -93,27 +115,38 @@ def _times(request: pb.ForecastRequest) -> Integers | None:
     return times
 
 
-def _encode(
-    result: FrameResult, entry: int, reply: Reply, worker: SessionWorker, horizon: int
-) -> pb.ForecastResponse:
-    if entry in result.errors:
-        raise result.errors[entry]
-    position = int(result.positions[entry])
+def _encode_row(row: _UnaryRow, worker: SessionWorker, horizon: int) -> pb.ForecastResponse:
+    response = _response(row.new_position, row.counts, worker)
+    if row.forecast is not None:
+        values = np.frombuffer(row.forecast, columns.FORECAST)
+        num_levels = len(worker.model.manifest.quantile_levels)
+        response.forecasts.add(position=row.new_position, values=values[: horizon * num_levels].tolist())
+    return response
+
+
+def _encode(result: FrameResult, reply: Reply, worker: SessionWorker, horizon: int) -> pb.ForecastResponse:
+    """Of a frame's only entry."""
+    if 0 in result.errors:
+        raise result.errors[0]
+    position = int(result.positions[0])
+    response = _response(position, result.counts[:, 0].tolist(), worker)
+    if reply is Reply.LAST:
+        assert result.dense is not None
+        response.forecasts.add(position=position, values=result.dense[0, :horizon].ravel().tolist())
+    elif reply is Reply.EACH:
+        for forecasts, positions in zip(result.forecasts[0], result.forecast_positions[0], strict=True):
+            for made_at, each in zip(positions.tolist(), forecasts, strict=True):
+                response.forecasts.add(position=made_at, values=each[:horizon].ravel().tolist())
+    return response
+
+
+def _response(position: int, counts: Sequence[int], worker: SessionWorker) -> pb.ForecastResponse:
     response = pb.ForecastResponse(
         position=position,
         quantile_levels=worker.model.manifest.quantile_levels,
         model_version=worker.model.version,
     )
-    if result.has_counts:
-        for name, count in zip(COUNTS, result.counts[:, entry].tolist(), strict=True):
+    if any(counts):
+        for name, count in zip(COUNTS, counts, strict=True):
             setattr(response, name, count)
-    if reply is Reply.LAST:
-        assert result.dense is not None
-        response.forecasts.add(position=position, values=result.dense[entry, :horizon].ravel().tolist())
-    elif reply is Reply.EACH:
-        for forecasts, positions in zip(
-            result.forecasts[entry], result.forecast_positions[entry], strict=True
-        ):
-            for made_at, each in zip(positions.tolist(), forecasts, strict=True):
-                response.forecasts.add(position=made_at, values=each[:horizon].ravel().tolist())
     return response

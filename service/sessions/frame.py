@@ -1,5 +1,6 @@
 """The one entry to the engine: rows for many sessions of one model, in columns, and what became of them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ class Frame:
         values: (R, F) float64, raw units, NaN where missing; entries one after the other.
         reply: which forecasts to return.
         done: called once, when every entry is settled.
+        deadline_s: on the worker's clock; entries that no batch has taken by then are not applied.
         result: filled while entries settle; whole when `done` is called.
         num_open: entries that are not settled.
         dropped: (N,) entries that nobody waits for, or None.
@@ -45,6 +47,7 @@ class Frame:
     values: Rows
     reply: Reply
     done: Callable[["Frame"], object]
+    deadline_s: float = math.inf
     result: "FrameResult" = field(init=False)
     num_open: int = field(init=False)
     dropped: npt.NDArray[np.bool_] | None = field(init=False, default=None)

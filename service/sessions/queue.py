@@ -27,7 +27,7 @@ class FrameQueue:
         self._has_history = np.zeros(capacity, bool)
         # Scratch: the first entry of each session in the batch that is being taken.
         self._owner = np.zeros(capacity, np.int64)
-        # Scratch: sessions whose steps stand before their history.
+        # Scratch: sessions whose steps wait before their history.
         self._is_ahead = np.zeros(capacity, bool)
         self.num_rows = 0
 
@@ -54,18 +54,25 @@ class FrameQueue:
         for entry in np.flatnonzero(is_behind):
             self._put_history(Part(frame, np.array([entry])))
 
-    def take(self, max_entries: int, max_history_rows: int) -> list[Part]:
-        """The next batch: no session twice; rows of histories within their own bound."""
-        steps = list(self._take_steps(max_entries))
+    @property
+    def has_histories(self) -> bool:
+        """Whether a history waits."""
+        return bool(self._turns)
+
+    def take_steps(self, max_entries: int) -> list[Part]:
+        """The next batch of entries that are no histories: no session twice."""
+        return list(self._take_steps(max_entries))
+
+    def take_slices(self, max_entries: int, max_rows: int) -> list[Part]:
+        """Slices of histories with `max_rows` rows in all: of no session whose earlier steps still wait."""
         if not self._turns:
-            return steps
-        ahead = [part.slots for part in (*steps, *self._short)]
-        for slots in ahead:
-            self._is_ahead[slots] = True
-        slices = list(self._take_slices(max_entries, max_history_rows))
-        for slots in ahead:
-            self._is_ahead[slots] = False
-        return steps + slices
+            return []
+        for part in self._short:
+            self._is_ahead[part.slots] = True
+        slices = list(self._take_slices(max_entries, max_rows))
+        for part in self._short:
+            self._is_ahead[part.slots] = False
+        return slices
 
     def finish(self, part: Part, num_rows: int, is_over: bool) -> None:
         """What was taken is done. A history that is not over takes its next turn; others leave.
@@ -141,7 +148,7 @@ class FrameQueue:
         return is_first
 
     def _take_slices(self, max_entries: int, max_rows: int) -> Iterator[Part]:
-        """A slice of each session's history in turn, but of none whose earlier steps still wait or run."""
+        """A slice of each session's history in turn, but of none whose earlier steps still wait."""
         turns = [self._turns.popleft() for _ in range(len(self._turns))]
         blocked = [slot for slot in turns if self._is_ahead[slot]]
         free = [slot for slot in turns if not self._is_ahead[slot]]

@@ -1,7 +1,7 @@
 """One model's sessions: a queue, batches of whatever is ready, and commits."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -11,26 +11,28 @@ import structlog
 from service.clock import Clock
 from service.engine.model import ServedModel
 from service.engine.runner import Forecasts, Reply
-from service.errors import EngineFailure, QueueFull, UnknownSession
+from service.errors import DeadlinePassed, EngineFailure, QueueFull, StatecastError, UnknownSession
 from service.sessions.batch import Batch, Part, join
-from service.sessions.frame import Frame
+from service.sessions.frame import NO_POSITION, Frame
 from service.sessions.outcome import Outcome, fill_results
 from service.sessions.plan import BatchPlan, Group, StepLimits, plan_batch
 from service.sessions.queue import FrameQueue
-from service.store.table import SessionTable
+from service.sessions.turns import Turns
+from service.store.table import NO_TIME, SessionTable
 from service.telemetry.correlation import new_correlation_id
 
 _log = structlog.get_logger()
 
 # Longer than any batch takes, short enough that a client tries again while it still matters.
 _RETRY_AFTER_S = 0.1
-# Rows of an entry that still go whole beside single steps, and rows of histories in one batch: while
-# steps come, so few that a step waits about a millisecond; else as many as run at full speed.
+# Rows of an entry that still go whole beside single steps.
 _MAX_STEP_ROWS = 16
-_HISTORY_ROWS_BESIDE_STEPS = 256
+# Rows of histories in one batch: as many as run at full speed or, while steps come, as many as a step
+# may well wait for.
 _HISTORY_ROWS = 8192
+_LEAST_HISTORY_ROWS = 16
+_HISTORY_BESIDE_STEPS_S = 0.0005
 _STEPS_ARE_RECENT_S = 0.05
-_TURNS_BESIDE_HISTORIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,33 @@ class Ended:
     last_time_us: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What one row did: rows consumed now, and the forecast (1, K, Q), None for Reply.NONE."""
+
+    position: int
+    forecasts: Forecasts | None
+
+
+_Runs = tuple[list[Outcome], Forecasts | None]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Running:
+    """A batch in the executor."""
+
+    batch: Batch
+    planned: BatchPlan
+    runs: "asyncio.Future[_Runs]"
+    began_s: float
+
+
 class SessionWorker:
     """Applies frames to the sessions of one model, each row exactly once and in order of arrival.
 
     A batch is whatever waits when the previous one ends, at most one entry a session; there is no
-    timer. A small batch runs on the event loop's thread, a large one in `executor`; everything else
-    happens on the event loop. Tables and states change only between runs.
+    timer. A small batch runs on the event loop's thread, a large one and slices of histories in
+    `executor`; everything else happens on the event loop. Tables and states change only between runs.
     """
 
     def __init__(self, model: ServedModel, limits: Limits, clock: Clock, executor: Executor) -> None:
@@ -72,9 +95,12 @@ class SessionWorker:
         self._executor = executor
         self._queue = FrameQueue(model.capacity, _MAX_STEP_ROWS)
         self._deletions: list[tuple[str, asyncio.Future[Ended]]] = []
-        self._wake = asyncio.Event()
         self._collectors: list[Callable[[], None]] = []
+        self._turns = Turns(self._turn)
+        self._running: _Running | None = None
+        self._histories_are_next = False
         self._stepped_at_s = float("-inf")
+        self._history_rows_per_s = 0.0
 
     def check_room(self, num_rows: int) -> None:
         """Admission, before anything of a request is queued.
@@ -98,15 +124,60 @@ class SessionWorker:
     def enqueue(self, frame: Frame) -> None:
         """`submit` for a frame whose slots are held already, once for each entry."""
         self._queue.put(frame)
-        self._wake.set()
+        self.wake()
 
     def collect_from(self, flush: Callable[[], None]) -> None:
         """Call `flush` before each batch is taken: whoever collects rows enqueues them there."""
         self._collectors.append(flush)
 
     def wake(self) -> None:
-        """Something waits: take a batch once every task that is ready now has run."""
-        self._wake.set()
+        """Something waits: take a batch once what comes with it is here."""
+        self._turns.call()
+
+    @property
+    def now_s(self) -> float:
+        """On the clock that deadlines are given by."""
+        return self._clock.monotonic_s()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits or runs, beside what collectors hold."""
+        return not (self._queue or self._deletions or self._running or self.table.dirty)
+
+    def advance(
+        self, slot: int, position: int, time_us: int, values: Sequence[float], reply: Reply
+    ) -> Advanced | None:
+        """Apply a plain row of one session at once; the worker must be idle, and the caller holds the slot.
+
+        What a frame of one entry comes to, without columns of one, which cost more than a small
+        model's step.
+
+        Args:
+            time_us: or NO_TIME.
+            values: F numbers.
+            reply: NONE or LAST.
+
+        Returns:
+            None where the row is a duplicate, late, after a gap or refused: a frame must take it.
+
+        Raises:
+            EngineFailure: the run failed; the session stands before the row.
+        """
+        table = self.table
+        committed = table.positions.item(slot)
+        if position not in (NO_POSITION, committed):
+            return None
+        if time_us != NO_TIME:
+            last = table.last_times_us.item(slot)
+            if last == NO_TIME or time_us <= last or not self.model.frequency.is_next(last, time_us):
+                return None
+        rows = np.array(values, np.float64).reshape(1, 1, -1)
+        try:
+            forecasts = self.model.runner.step(np.array((slot,), np.int64), rows, reply)
+        except Exception as error:
+            raise self._failure(error, 1) from error
+        self._stepped_at_s = table.commit_one(slot, committed + 1, time_us)
+        return Advanced(committed + 1, forecasts)
 
     def describe(self, session_id: str) -> Ended:
         """A session as it stands; rows that still wait are not in it.
@@ -125,41 +196,57 @@ class SessionWorker:
         """
         done: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._deletions.append((session_id, done))
-        self._wake.set()
+        self.wake()
         return await done
 
     async def run(self) -> None:
-        """Work until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            self._collect()
-            while self._queue or self._deletions:
-                self._delete_waiting()
-                self._reset_dirty()
-                parts = self._take()
-                if parts:
-                    await self._apply(join(parts))
-                if self._queue:
-                    # Let answers be written and further messages be read before the next batch is taken.
-                    # A message takes several turns of the loop to come in: beside histories it gets them.
-                    beside_histories = self._steps_are_recent() and not self._queue.has_steps
-                    for _ in range(_TURNS_BESIDE_HISTORIES if beside_histories else 1):
-                        await asyncio.sleep(0)
-                    self._collect()
+        """Work until cancelled. A run that has begun then ends first: it commits or fails as a whole."""
+        try:
+            await self._turns.run()
+        finally:
+            if self._running is not None:
+                await asyncio.wait([self._running.runs])
+                self._finish()
 
-    def _collect(self) -> None:
+    def _turn(self) -> None:
+        """Take a batch and apply it, or begin to."""
+        if self._running is not None:
+            return
+        self._delete_waiting()
+        self._reset_dirty()
         for flush in self._collectors:
             flush()
+        parts = self._take()
+        if parts:
+            self._apply(join(parts), is_history=parts[0].root is not None)
+        if self._running is None and (self._queue or self._deletions):
+            self.wake()
 
     def _take(self) -> list[Part]:
+        """Steps and slices of histories in turn: no step shares a batch with a slice it would wait for."""
+        now_s = self._clock.monotonic_s()
         if self._queue.has_steps:
-            self._stepped_at_s = self._clock.monotonic_s()
-        history_rows = _HISTORY_ROWS_BESIDE_STEPS if self._steps_are_recent() else _HISTORY_ROWS
-        taken = self._queue.take(self._limits.max_batch_size, history_rows)
+            self._stepped_at_s = now_s
+        taken: list[Part] = []
+        if self._histories_are_next or not self._queue.has_steps:
+            taken = self._queue.take_slices(self._limits.max_batch_size, self._num_history_rows(now_s))
+        self._histories_are_next = not taken
+        return self._still_wanted(taken or self._queue.take_steps(self._limits.max_batch_size), now_s)
+
+    def _num_history_rows(self, now_s: float) -> int:
+        if now_s - self._stepped_at_s > _STEPS_ARE_RECENT_S:
+            return _HISTORY_ROWS
+        rows = int(_HISTORY_BESIDE_STEPS_S * self._history_rows_per_s)
+        return min(max(rows, _LEAST_HISTORY_ROWS), _HISTORY_ROWS)
+
+    def _still_wanted(self, taken: list[Part], now_s: float) -> list[Part]:
+        """Without the entries that nobody waits for any more, or whose deadline has passed."""
         kept = []
         for part in taken:
             dropped = part.frame.dropped
+            if part.frame.deadline_s < now_s:
+                self._leave(part, DeadlinePassed())
+                continue
             if dropped is None:
                 kept.append(part)
                 continue
@@ -173,18 +260,17 @@ class SessionWorker:
                 kept.append(part)
         return kept
 
-    def _steps_are_recent(self) -> bool:
-        return self._clock.monotonic_s() - self._stepped_at_s < _STEPS_ARE_RECENT_S
-
-    def _leave(self, part: Part) -> None:
-        """Dropped entries go without being applied."""
+    def _leave(self, part: Part, error: StatecastError | None = None) -> None:
+        """Entries go without being applied, a history without its remaining rows."""
         entries = slice(None) if part.entries is None else part.entries
         num_rows = int(part.frame.lengths[entries].sum()) - part.offset
         self._queue.finish(part, num_rows, is_over=True)
         self.table.settle(part.slots)
+        if error is not None:
+            part.frame.result.errors.update((part.entry(index), error) for index in range(len(part)))
         part.frame.settle(len(part))
 
-    async def _apply(self, batch: Batch) -> None:
+    def _apply(self, batch: Batch, *, is_history: bool) -> None:
         table = self.table
         planned = plan_batch(
             batch,
@@ -193,19 +279,27 @@ class SessionWorker:
             self.model.frequency,
             self._limits.steps,
         )
-        if len(batch.values) <= self._limits.max_inline_rows:
-            outcomes, standing = self._run(batch, planned)
-        else:
-            running = asyncio.get_running_loop().run_in_executor(self._executor, self._run, batch, planned)
-            try:
-                # Shielded: a shutdown waits for a run that has begun, which commits or fails as a whole.
-                outcomes, standing = await asyncio.shield(running)
-            except asyncio.CancelledError:
-                await asyncio.wait([running])
-                raise
-        self._commit(batch, planned, outcomes, standing)
+        if len(batch.values) <= self._limits.max_inline_rows and not is_history:
+            self._commit(batch, planned, *self._run(batch, planned))
+            return
+        began_s = self._clock.monotonic_s()
+        runs = asyncio.get_running_loop().run_in_executor(self._executor, self._run, batch, planned)
+        self._running = _Running(batch, planned, runs, began_s)
+        runs.add_done_callback(lambda _: self._turns.guard(self._finish))
 
-    def _run(self, batch: Batch, planned: BatchPlan) -> tuple[list[Outcome], Forecasts | None]:
+    def _finish(self) -> None:
+        """Commit what the executor ran, and go on."""
+        running = self._running
+        if running is None:
+            return
+        self._running = None
+        if running.batch.parts[0].root is not None:
+            elapsed_s = self._clock.monotonic_s() - running.began_s
+            self._history_rows_per_s = len(running.batch.values) / max(elapsed_s, 1e-6)
+        self._commit(running.batch, running.planned, *running.runs.result())
+        self.wake()
+
+    def _run(self, batch: Batch, planned: BatchPlan) -> _Runs:
         """Every group, then the forecasts (M, K, Q) of the standing entries; on any thread."""
         runner, outcomes = self.model.runner, []
         for group in planned.groups:
@@ -232,7 +326,7 @@ class SessionWorker:
             if outcome.failure is not None:
                 entries = outcome.group.entries
                 failed = range(len(batch)) if entries is None else entries.tolist()
-                planned.refused.update(dict.fromkeys(failed, self._failure(outcome)))
+                planned.refused.update(dict.fromkeys(failed, self._failure(outcome.failure, len(failed))))
         last_times = planned.last_times_us
         if planned.refused:
             committed = np.ones(len(batch), bool)
@@ -263,14 +357,14 @@ class SessionWorker:
         for part in over:
             part.frame.settle(len(part))
 
-    def _failure(self, outcome: Outcome) -> EngineFailure:
+    def _failure(self, cause: Exception, num_sessions: int) -> EngineFailure:
         failure = EngineFailure(new_correlation_id())
         _log.error(
             "engine failure",
             model=self.model.name,
-            num_sessions=len(outcome.group.rows),
+            num_sessions=num_sessions,
             correlation_id=failure.correlation_id,
-            exc_info=outcome.failure,
+            exc_info=cause,
         )
         return failure
 

@@ -85,9 +85,9 @@ class SessionTable:
 
     def is_still(self, slot: int, generation: int) -> bool:
         """`is_current` for one slot."""
-        return bool(self.generations[slot] == generation) and not self._is_over(slot)
+        return self.generations.item(slot) == generation and not self._is_over(slot)
 
-    def use(self, slots: Slots) -> None:
+    def use(self, slots: Slots | int) -> None:
         """Rows name these sessions: their time to live starts anew, so that none ends before it is held."""
         self._used_at_s[slots] = self._clock.monotonic_s()
 
@@ -107,6 +107,16 @@ class SessionTable:
             self.last_times_us[slots[timed]] = last_times_us[timed]
         self._is_committed[slots] = True
         self._used_at_s[slots] = self._clock.monotonic_s()
+
+    def commit_one(self, slot: int, position: int, time_us: int) -> float:
+        """`commit` for one session; returns the time, on the clock."""
+        self.positions[slot] = position
+        if time_us != NO_TIME:
+            self.last_times_us[slot] = time_us
+        self._is_committed[slot] = True
+        now_s = self._clock.monotonic_s()
+        self._used_at_s[slot] = now_s
+        return now_s
 
     def settle_committed(self, slots: Slots) -> None:
         """One entry of each of these distinct sessions, which all committed, waits no more."""
@@ -169,8 +179,8 @@ class SessionTable:
 
     def _is_over(self, slot: int) -> bool:
         """Its time to live is up; entries that wait keep a session alive."""
-        idle = self._is_committed[slot] and not self.num_waiting[slot]
-        return bool(idle and self._clock.monotonic_s() - self._used_at_s[slot] > self._ttl_s)
+        idle = self._is_committed.item(slot) and not self.num_waiting.item(slot)
+        return bool(idle and self._clock.monotonic_s() - self._used_at_s.item(slot) > self._ttl_s)
 
     def _clear(self, slot: int) -> None:
         self._is_committed[slot] = False

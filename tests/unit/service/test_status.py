@@ -18,6 +18,7 @@ EXAMPLES = {
     errors.PositionConflict: (errors.PositionConflict(5, 7), "ABORTED"),
     errors.QueueFull: (errors.QueueFull(10, 0.25), "RESOURCE_EXHAUSTED"),
     errors.TooManySessions: (errors.TooManySessions(3), "RESOURCE_EXHAUSTED"),
+    errors.DeadlinePassed: (errors.DeadlinePassed(), "DEADLINE_EXCEEDED"),
     errors.Draining: (errors.Draining(), "UNAVAILABLE"),
     errors.EngineFailure: (errors.EngineFailure("c0ffee"), "INTERNAL"),
 }
