@@ -9,6 +9,8 @@
     ├── TooManySessions       no room for another session
     ├── DeadlinePassed        the caller's deadline came before the rows' turn
     ├── Draining              the server is going away and took nothing of this
+    ├── StoreUnavailable      the store cannot be reached or written: send again later
+    ├── TokenLost             another process has taken the sessions over: send again
     └── EngineFailure         the model failed; the session stands before some row of these
     StartupError
     ├── InvalidSettings       a setting is wrong
@@ -85,6 +87,24 @@ class Draining(StatecastError):
 
     def __init__(self) -> None:
         super().__init__("the server is draining; send again, to this address or another")
+
+
+class StoreUnavailable(StatecastError):
+    """The store cannot be reached, or cannot write."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the session store is unavailable: {reason}")
+
+
+class TokenLost(StatecastError):
+    """Another process has taken these sessions over."""
+
+    def __init__(self, session_ids: list[str]) -> None:
+        self.session_ids = session_ids
+        super().__init__(
+            f"another replica has taken over {', '.join(map(repr, session_ids[:3]))}; send again"
+        )
 
 
 class EngineFailure(StatecastError):

@@ -18,6 +18,8 @@ from service.errors import (
     PositionConflict,
     QueueFull,
     StatecastError,
+    StoreUnavailable,
+    TokenLost,
     TooManySessions,
     UnknownModel,
     UnknownSession,
@@ -31,6 +33,8 @@ _CODES: dict[type[StatecastError], grpc.StatusCode] = {
     QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     TooManySessions: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
+    StoreUnavailable: grpc.StatusCode.UNAVAILABLE,
+    TokenLost: grpc.StatusCode.ABORTED,
     Draining: grpc.StatusCode.UNAVAILABLE,
     EngineFailure: grpc.StatusCode.INTERNAL,
 }

@@ -5,12 +5,11 @@ import numpy.typing as npt
 
 from service.clock import Clock
 from service.errors import TooManySessions, UnknownSession
+from service.store.contract import NO_TIME
 from service.store.slots import SlotAllocator, Slots
 
 Integers = npt.NDArray[np.int64]
 
-# Before every time that a row may have.
-NO_TIME = np.iinfo(np.int64).min
 # A scan of a million sessions for idle ones takes milliseconds; a newcomer pays for it this often.
 _SWEEP_EVERY_S = 1.0
 

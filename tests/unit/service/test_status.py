@@ -19,6 +19,8 @@ EXAMPLES = {
     errors.QueueFull: (errors.QueueFull(10, 0.25), "RESOURCE_EXHAUSTED"),
     errors.TooManySessions: (errors.TooManySessions(3), "RESOURCE_EXHAUSTED"),
     errors.DeadlinePassed: (errors.DeadlinePassed(), "DEADLINE_EXCEEDED"),
+    errors.StoreUnavailable: (errors.StoreUnavailable("disk full"), "UNAVAILABLE"),
+    errors.TokenLost: (errors.TokenLost(["a"]), "ABORTED"),
     errors.Draining: (errors.Draining(), "UNAVAILABLE"),
     errors.EngineFailure: (errors.EngineFailure("c0ffee"), "INTERNAL"),
 }
