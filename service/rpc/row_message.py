@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from service.rpc import validation, wire
 from service.sessions.frame import NO_POSITION
-from service.store.table import NO_TIME
+from service.store.contract import NO_TIME
 from statecast.v1 import forecast_pb2 as pb
 
 _REPLIES = {number: reply.for_one_row for number, reply in validation.REPLIES.items()}

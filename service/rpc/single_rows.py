@@ -9,7 +9,7 @@ from service.engine.runner import Forecasts, Reply
 from service.errors import DeadlinePassed, EngineFailure, StatecastError
 from service.sessions.frame import Frame, FrameResult
 from service.sessions.worker import SessionWorker
-from service.store.table import NO_TIME
+from service.store.contract import NO_TIME
 
 _NO_COUNTS = (0, 0, 0)
 

@@ -13,7 +13,7 @@ from service.rpc.frames import FrameLimits
 from service.rpc.single_rows import SingleRow, SingleRows
 from service.sessions.frame import COUNTS, NO_POSITION, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
-from service.store.table import NO_TIME
+from service.store.contract import NO_TIME
 from statecast import columns
 from statecast.v1 import forecast_pb2 as pb
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from service.engine.arena import Slots
 from service.engine.runner import Reply, Rows
 from service.sessions.frame import NO_POSITION, Frame, Integers
-from service.store.table import NO_TIME
+from service.store.contract import NO_TIME
 
 
 @dataclass(eq=False, slots=True)

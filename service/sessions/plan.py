@@ -14,7 +14,7 @@ from service.engine.runner import Reply, Rows
 from service.errors import InvalidRequest, PositionConflict, StatecastError
 from service.sessions.batch import Batch, row_indices
 from service.sessions.frame import NO_POSITION, Integers
-from service.store.table import NO_TIME
+from service.store.contract import NO_TIME
 
 Mask = npt.NDArray[np.bool_]
 

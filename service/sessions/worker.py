@@ -18,7 +18,8 @@ from service.sessions.outcome import Outcome, fill_results
 from service.sessions.plan import BatchPlan, Group, StepLimits, plan_batch
 from service.sessions.queue import FrameQueue
 from service.sessions.turns import Turns
-from service.store.table import NO_TIME, SessionTable
+from service.store.contract import NO_TIME
+from service.store.table import SessionTable
 from service.telemetry.correlation import new_correlation_id
 
 _log = structlog.get_logger()

@@ -108,7 +108,7 @@ class Listed:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Recovered:
-    """What a store that journals rows gives back after a restart, for sessions whose rows are ahead of their states.
+    """After a restart: sessions whose journalled rows are ahead of their states, and those rows.
 
     Attributes:
         records: as of their last checkpoint, tokens valid.
@@ -199,8 +199,10 @@ class SessionStore(Protocol):
         ...
 
     async def behind(self, model: str, limit: int) -> list[str]:
-        """Sessions to `save` soon, those first whose rows are longest ahead of their saved states; none while the
-        journal is short, or where states are stored with each commit."""
+        """Sessions to `save` soon, first those whose rows are longest ahead of their saved states.
+
+        None while the journal is short, or where states are stored with each commit.
+        """
         ...
 
     async def expire(self, model: str, before_s: float) -> list[str]:

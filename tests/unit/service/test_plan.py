@@ -11,7 +11,7 @@ from service.errors import InvalidRequest, PositionConflict
 from service.sessions.batch import Part, join
 from service.sessions.frame import NO_POSITION, Frame
 from service.sessions.plan import StepLimits, plan, plan_batch
-from service.store.table import NO_TIME
+from service.store.contract import NO_TIME
 
 HOUR = 3_600_000_000
 HOURLY = Frequency.parse("h")
