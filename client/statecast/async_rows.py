@@ -28,8 +28,9 @@ class RowTask:
     ) -> "asyncio.Future[ForecastResult]":
         """Collect a call."""
         answer: asyncio.Future[ForecastResult] = asyncio.get_running_loop().create_future()
-        if self._rows.collect(session_id, rows, times, reply, horizon, answer):
-            self._start()
+        is_first = self._rows.collect(session_id, rows, times, reply, horizon, answer)
+        self._start()
+        if is_first:
             self._wake()
         return answer
 

@@ -98,13 +98,13 @@ class Coalescer:
         """One more, behind all others."""
         self._calls.append(call)
 
-    def take(self, model: Model) -> list[RowCall]:
-        """The first call, and those behind it that may go with it, as many as one frame holds.
+    def take(self, model: Model, max_rows: int) -> list[RowCall]:
+        """The first call, and those behind it that may go with it, as many as one frame and `max_rows` hold.
 
         A call is passed over where an earlier one of its session was: a session's order is kept.
         """
         first = self._calls.popleft()
-        room = self._rows_of_frame(first, model) - first.num_rows
+        room = min(max_rows, self._rows_of_frame(first, model)) - first.num_rows
         taken, passed = [first], []
         sessions_passed: set[str] = set()
         while room > 0 and self._calls:

@@ -41,6 +41,7 @@ class RowFlow:
         self._max_rows_in_flight = max_rows_in_flight
         self._collected = Coalescer(max_rows_a_frame, max_message_bytes)
         self._in_flight: set[RowCall] = set()
+        self._num_rows_in_flight = 0
         # Answers that wait for `deliver`.
         self._answers: deque[tuple[Any, ForecastResult | Exception]] = deque()
         # Counts that only grow, each written by one side: whoever collects, or whoever takes turns.
@@ -51,7 +52,7 @@ class RowFlow:
     def collect(
         self, session_id: str, rows: Any, times: Any, reply: str, horizon: int | None, answer: Any
     ) -> bool:
-        """Take a call; returns whether nothing else is collected, so that a turn has to be begun.
+        """Take a call; returns whether nothing else is collected, so that a turn that waits should end.
 
         Args:
             answer: a future, which `deliver` sets.
@@ -76,7 +77,7 @@ class RowFlow:
     @property
     def can_send(self) -> bool:
         """Whether the next turn makes a frame."""
-        return bool(self._collected) and self._stream.has_room
+        return bool(self._collected) and self._stream.has_room and self._room > 0
 
     @property
     def is_full(self) -> bool:
@@ -119,18 +120,16 @@ class RowFlow:
         error = reason if isinstance(reason, Unanswered) else Unacknowledged(f"no answer came: {reason}")
         if error is not reason:
             error.__cause__ = reason
-        num_rows = 0
         for call in self._in_flight:
-            num_rows += call.num_rows
             self._tell(call, error)
-        kept = []
+        room, kept = self._room, []
         for call in self._collected.take_all():
-            if num_rows < self._max_rows_in_flight:
+            if room > 0:
                 kept.append(call)
                 self._tell(call, error)
             else:
                 self._settle(call, self.no_room())
-            num_rows += call.num_rows
+            room -= call.num_rows
         self._collected.put_back(kept)
 
     def deliver(self) -> None:
@@ -147,6 +146,10 @@ class RowFlow:
             else:
                 answer.set_result(outcome)
 
+    @property
+    def _room(self) -> int:
+        return self._max_rows_in_flight - self._num_rows_in_flight
+
     def _send(self) -> Flow[None]:
         try:
             model = yield from self._stream.model()
@@ -155,7 +158,7 @@ class RowFlow:
         except StatecastError as error:
             self._refuse(self._collected.take_all(), error)
             return
-        calls = self._fitting(self._collected.take(model), model)
+        calls = self._fitting(self._collected.take(model, self._room), model)
         try:
             unknown = yield from self._stream.introduce(
                 list(dict.fromkeys(call.session_id for call in calls))
@@ -182,6 +185,7 @@ class RowFlow:
             self._refuse(calls, error)
             return
         self._in_flight.update(calls)
+        self._num_rows_in_flight += sum(call.num_rows for call in calls)
         yield from self._stream.dispatch(frame)
 
     def _fitting(self, calls: Iterable[RowCall], model: Model) -> list[RowCall]:
@@ -201,7 +205,9 @@ class RowFlow:
 
     def _settle(self, call: RowCall, outcome: ForecastResult | Exception) -> None:
         """That is the end of it: its rows were consumed, or refused."""
-        self._in_flight.discard(call)
+        if call in self._in_flight:
+            self._in_flight.remove(call)
+            self._num_rows_in_flight -= call.num_rows
         self._num_rows_gone += call.num_rows
         self._tell(call, outcome)
 

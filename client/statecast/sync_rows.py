@@ -40,8 +40,7 @@ class RowThread:
             self._start()
             self._wait_for_room()
             is_first = self._rows.collect(session_id, rows, times, reply, horizon, answer)
-            if is_first:
-                self._work.notify()
+            self._work.notify()
         if is_first:
             self._wake()
         return answer

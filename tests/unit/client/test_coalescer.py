@@ -42,7 +42,7 @@ def test_every_call_is_taken_once_in_its_sessions_order(drawn, max_rows):
     ]
     coalescer, taken = _holding(calls, max_rows), []
     while coalescer:
-        frame = coalescer.take(MODEL)
+        frame = coalescer.take(MODEL, PLENTY)
         assert len({(call.reply, call.horizon, call.timed) for call in frame}) == 1
         assert sum(call.num_rows for call in frame) <= max_rows or len(frame) == 1
         assert _numbers(frame) == sorted(_numbers(frame))
@@ -64,33 +64,33 @@ def test_a_frame_is_filled_past_calls_of_another_kind():
         _call(5, "d", reply=REPLY_LAST),
     ]
     coalescer = _holding(calls)
-    assert [_numbers(coalescer.take(MODEL)) for _ in range(3)] == [[0, 2, 4], [1, 5], [3]]
+    assert [_numbers(coalescer.take(MODEL, PLENTY)) for _ in range(3)] == [[0, 2, 4], [1, 5], [3]]
 
 
 def test_a_message_bounds_a_frame_too():
     """Half a message holds so many rows; a call that is larger by itself still goes, alone."""
     row_bytes = 32 + 8
     coalescer = _holding([_call(number) for number in range(10)], max_bytes=2 * 4 * row_bytes)
-    assert len(coalescer.take(MODEL)) == 4
+    assert len(coalescer.take(MODEL, PLENTY)) == 4
     coalescer = _holding([_call(0, rows=np.zeros(1000)), _call(1)], max_bytes=1000)
-    assert _numbers(coalescer.take(MODEL)) == [0]
+    assert _numbers(coalescer.take(MODEL, PLENTY)) == [0]
 
 
 def test_forecasts_that_come_back_bound_a_frame():
     """Four steps of two levels are 32 bytes a row, more than its one value; one step is as large as that."""
     budget = 2 * 3 * (32 + 32)
     calls = [_call(number, reply=REPLY_LAST) for number in range(10)]
-    assert len(_holding(calls, max_bytes=budget).take(MODEL)) == 3
+    assert len(_holding(calls, max_bytes=budget).take(MODEL, PLENTY)) == 3
     calls = [_call(number, reply=REPLY_LAST, horizon=1) for number in range(10)]
-    assert len(_holding(calls, max_bytes=budget).take(MODEL)) == 4
+    assert len(_holding(calls, max_bytes=budget).take(MODEL, PLENTY)) == 4
 
 
 def test_what_is_put_back_comes_first():
     """Calls whose frame could not be made stand where they stood."""
     coalescer = _holding([_call(number) for number in range(4)], max_rows=2)
-    coalescer.put_back(coalescer.take(MODEL))
+    coalescer.put_back(coalescer.take(MODEL, PLENTY))
     assert coalescer.has_any_before(1)
-    assert _numbers(coalescer.take(MODEL)) == [0, 1]
+    assert _numbers(coalescer.take(MODEL, PLENTY)) == [0, 1]
     assert not coalescer.has_any_before(2)
     assert _numbers(coalescer.take_all()) == [2, 3]
     assert not coalescer.has_any_before(2)

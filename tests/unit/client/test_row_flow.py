@@ -249,6 +249,21 @@ def test_rows_stay_when_the_budget_runs_out():
     assert last.result(0).position == 3
 
 
+def test_no_more_rows_are_in_flight_than_may_be():
+    """Those beyond the bound wait in line until others are answered, though there is room for a frame."""
+    driver = Driver(rows=2)
+    driver.open("a")
+    answers = [driver.put("a", value) for value in (1, 2, 3)]
+    driver.turn()
+    assert not driver.flow.can_send
+    driver.turn(reply(1, [1, 2]))
+    assert not driver.flow.is_full
+    driver.turn()
+    assert [values for values, _ in driver.sent()] == [[1, 2], [3]]
+    driver.turn(reply(2, [3]))
+    assert all(answer.done() for answer in answers)
+
+
 def test_calls_beyond_the_bound_go_when_the_budget_runs_out():
     """They were never in flight, which is what their error says; those within the bound stay."""
     driver = Driver(rows=2)
