@@ -97,7 +97,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A session in a page of `list`; states are not read."""
+    """A session in a `page`; states are not read."""
 
     session_id: str
     digest: str
@@ -182,7 +182,7 @@ class SessionStore(Protocol):
         """End a session for everybody; False where there is none."""
         ...
 
-    async def list(self, model: str, prefix: str, after: str, limit: int) -> tuple[list[Listed], str]:
+    async def page(self, model: str, prefix: str, after: str, limit: int) -> tuple[list[Listed], str]:
         """A page of sessions whose ids begin with `prefix`, and what to give as `after` for the next page.
 
         `after` is "" for the first page and after the last. Order is the store's; a session that is there
