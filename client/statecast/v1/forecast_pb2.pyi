@@ -27,23 +27,27 @@ class Row(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ..., time_us: _Optional[int] = ...) -> None: ...
 
 class ForecastRequest(_message.Message):
-    __slots__ = ("model", "session_id", "rows", "position", "reply", "horizon")
+    __slots__ = ("model", "session_id", "rows", "position", "reply", "horizon", "carry_state", "sealed_state")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     REPLY_FIELD_NUMBER: _ClassVar[int]
     HORIZON_FIELD_NUMBER: _ClassVar[int]
+    CARRY_STATE_FIELD_NUMBER: _ClassVar[int]
+    SEALED_STATE_FIELD_NUMBER: _ClassVar[int]
     model: str
     session_id: str
     rows: _containers.RepeatedCompositeFieldContainer[Row]
     position: int
     reply: Reply
     horizon: int
-    def __init__(self, model: _Optional[str] = ..., session_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[Row, _Mapping]]] = ..., position: _Optional[int] = ..., reply: _Optional[_Union[Reply, str]] = ..., horizon: _Optional[int] = ...) -> None: ...
+    carry_state: bool
+    sealed_state: bytes
+    def __init__(self, model: _Optional[str] = ..., session_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[Row, _Mapping]]] = ..., position: _Optional[int] = ..., reply: _Optional[_Union[Reply, str]] = ..., horizon: _Optional[int] = ..., carry_state: _Optional[bool] = ..., sealed_state: _Optional[bytes] = ...) -> None: ...
 
 class ForecastResponse(_message.Message):
-    __slots__ = ("position", "num_skipped", "num_late", "num_missing_steps", "forecasts", "quantile_levels", "model_version")
+    __slots__ = ("position", "num_skipped", "num_late", "num_missing_steps", "forecasts", "quantile_levels", "model_version", "sealed_state")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     NUM_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     NUM_LATE_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +55,7 @@ class ForecastResponse(_message.Message):
     FORECASTS_FIELD_NUMBER: _ClassVar[int]
     QUANTILE_LEVELS_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SEALED_STATE_FIELD_NUMBER: _ClassVar[int]
     position: int
     num_skipped: int
     num_late: int
@@ -58,7 +63,8 @@ class ForecastResponse(_message.Message):
     forecasts: _containers.RepeatedCompositeFieldContainer[Forecast]
     quantile_levels: _containers.RepeatedScalarFieldContainer[float]
     model_version: int
-    def __init__(self, position: _Optional[int] = ..., num_skipped: _Optional[int] = ..., num_late: _Optional[int] = ..., num_missing_steps: _Optional[int] = ..., forecasts: _Optional[_Iterable[_Union[Forecast, _Mapping]]] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., model_version: _Optional[int] = ...) -> None: ...
+    sealed_state: bytes
+    def __init__(self, position: _Optional[int] = ..., num_skipped: _Optional[int] = ..., num_late: _Optional[int] = ..., num_missing_steps: _Optional[int] = ..., forecasts: _Optional[_Iterable[_Union[Forecast, _Mapping]]] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., model_version: _Optional[int] = ..., sealed_state: _Optional[bytes] = ...) -> None: ...
 
 class Forecast(_message.Message):
     __slots__ = ("position", "values")

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """Describes the models in the repository.
+    """Describes the models in the repository, and says which versions are served.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,20 @@ class ModelServiceStub:
                 request_serializer=statecast_dot_v1_dot_model__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=statecast_dot_v1_dot_model__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.LoadModel = channel.unary_unary(
+                '/statecast.v1.ModelService/LoadModel',
+                request_serializer=statecast_dot_v1_dot_model__pb2.LoadModelRequest.SerializeToString,
+                response_deserializer=statecast_dot_v1_dot_model__pb2.LoadModelResponse.FromString,
+                _registered_method=True)
+        self.UnloadModel = channel.unary_unary(
+                '/statecast.v1.ModelService/UnloadModel',
+                request_serializer=statecast_dot_v1_dot_model__pb2.UnloadModelRequest.SerializeToString,
+                response_deserializer=statecast_dot_v1_dot_model__pb2.UnloadModelResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
-    """Describes the models in the repository.
+    """Describes the models in the repository, and says which versions are served.
     """
 
     def ListModels(self, request, context):
@@ -60,6 +70,21 @@ class ModelServiceServicer:
 
     def GetModel(self, request, context):
         """One model. NOT_FOUND where the repository has none of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoadModel(self, request, context):
+        """Serves a version of the repository from now on, an older one too; live sessions go over to it as `policy`
+        says. NOT_FOUND where the repository has none, FAILED_PRECONDITION where live sessions cannot go over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadModel(self, request, context):
+        """Stops serving a version that no session is pinned to. FAILED_PRECONDITION where one is, or for the only one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +103,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=statecast_dot_v1_dot_model__pb2.GetModelRequest.FromString,
                     response_serializer=statecast_dot_v1_dot_model__pb2.GetModelResponse.SerializeToString,
             ),
+            'LoadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadModel,
+                    request_deserializer=statecast_dot_v1_dot_model__pb2.LoadModelRequest.FromString,
+                    response_serializer=statecast_dot_v1_dot_model__pb2.LoadModelResponse.SerializeToString,
+            ),
+            'UnloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadModel,
+                    request_deserializer=statecast_dot_v1_dot_model__pb2.UnloadModelRequest.FromString,
+                    response_serializer=statecast_dot_v1_dot_model__pb2.UnloadModelResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'statecast.v1.ModelService', rpc_method_handlers)
@@ -87,7 +122,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """Describes the models in the repository.
+    """Describes the models in the repository, and says which versions are served.
     """
 
     @staticmethod
@@ -134,6 +169,60 @@ class ModelService:
             '/statecast.v1.ModelService/GetModel',
             statecast_dot_v1_dot_model__pb2.GetModelRequest.SerializeToString,
             statecast_dot_v1_dot_model__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/statecast.v1.ModelService/LoadModel',
+            statecast_dot_v1_dot_model__pb2.LoadModelRequest.SerializeToString,
+            statecast_dot_v1_dot_model__pb2.LoadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/statecast.v1.ModelService/UnloadModel',
+            statecast_dot_v1_dot_model__pb2.UnloadModelRequest.SerializeToString,
+            statecast_dot_v1_dot_model__pb2.UnloadModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

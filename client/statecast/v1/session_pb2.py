@@ -24,13 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1astatecast/v1/session.proto\x12\x0cstatecast.v1\"6\n\x11GetSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"<\n\x12GetSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"9\n\x14\x44\x65leteSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"?\n\x15\x44\x65leteSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"\x97\x01\n\x07Session\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\x04\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x10\n\x08position\x18\x05 \x01(\x04\x12\x19\n\x0clast_time_us\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\x0f\n\r_last_time_us2\xbb\x01\n\x0eSessionService\x12O\n\nGetSession\x12\x1f.statecast.v1.GetSessionRequest\x1a .statecast.v1.GetSessionResponse\x12X\n\rDeleteSession\x12\".statecast.v1.DeleteSessionRequest\x1a#.statecast.v1.DeleteSessionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1astatecast/v1/session.proto\x12\x0cstatecast.v1\"6\n\x11GetSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"<\n\x12GetSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"9\n\x14\x44\x65leteSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"?\n\x15\x44\x65leteSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"[\n\x13ListSessionsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x14ListSessionsResponse\x12\'\n\x08sessions\x18\x01 \x03(\x0b\x32\x15.statecast.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x13ResetSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\">\n\x14ResetSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"O\n\x12\x46orkSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x16\n\x0enew_session_id\x18\x03 \x01(\t\"=\n\x13\x46orkSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"9\n\x14\x45xportSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"Q\n\x15\x45xportSessionResponse\x12\x10\n\x08\x65xported\x18\x01 \x01(\x0c\x12&\n\x07session\x18\x02 \x01(\x0b\x32\x15.statecast.v1.Session\"^\n\x14ImportSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x10\n\x08\x65xported\x18\x03 \x01(\x0c\x12\x11\n\toverwrite\x18\x04 \x01(\x08\"?\n\x15ImportSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"\xd6\x01\n\x0f\x45xportedSession\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x19\n\x0clast_time_us\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12)\n\x06states\x18\x06 \x03(\x0b\x32\x19.statecast.v1.StateTensor\x12\x0e\n\x06recent\x18\x07 \x01(\x0c\x12\x10\n\x08\x63hecksum\x18\x0f \x01(\x0c\x42\x0f\n\r_last_time_us\"J\n\x0bStateTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\r\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\"5\n\x14WatchSessionsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\"~\n\x15WatchSessionsResponse\x12)\n\x05\x65vent\x18\x01 \x01(\x0e\x32\x1a.statecast.v1.SessionEvent\x12&\n\x07session\x18\x02 \x01(\x0b\x32\x15.statecast.v1.Session\x12\x12\n\nnum_missed\x18\x03 \x01(\x04\"\xd6\x01\n\x07Session\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\x04\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x10\n\x08position\x18\x05 \x01(\x04\x12\x19\n\x0clast_time_us\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12)\n\x05place\x18\x07 \x01(\x0e\x32\x1a.statecast.v1.SessionPlace\x12\x12\n\nused_at_us\x18\x08 \x01(\x03\x42\x0f\n\r_last_time_us*\xd1\x01\n\x0cSessionEvent\x12\x1d\n\x19SESSION_EVENT_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_EVENT_EVICTED\x10\x01\x12\x19\n\x15SESSION_EVENT_EXPIRED\x10\x02\x12\x19\n\x15SESSION_EVENT_DELETED\x10\x03\x12\x17\n\x13SESSION_EVENT_RESET\x10\x04\x12\x1c\n\x18SESSION_EVENT_TAKEN_OVER\x10\x05\x12\x1a\n\x16SESSION_EVENT_UPGRADED\x10\x06*`\n\x0cSessionPlace\x12\x1d\n\x19SESSION_PLACE_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_PLACE_MEMORY\x10\x01\x12\x17\n\x13SESSION_PLACE_STORE\x10\x02\x32\xcd\x05\n\x0eSessionService\x12O\n\nGetSession\x12\x1f.statecast.v1.GetSessionRequest\x1a .statecast.v1.GetSessionResponse\x12U\n\x0cListSessions\x12!.statecast.v1.ListSessionsRequest\x1a\".statecast.v1.ListSessionsResponse\x12U\n\x0cResetSession\x12!.statecast.v1.ResetSessionRequest\x1a\".statecast.v1.ResetSessionResponse\x12R\n\x0b\x46orkSession\x12 .statecast.v1.ForkSessionRequest\x1a!.statecast.v1.ForkSessionResponse\x12X\n\rExportSession\x12\".statecast.v1.ExportSessionRequest\x1a#.statecast.v1.ExportSessionResponse\x12X\n\rImportSession\x12\".statecast.v1.ImportSessionRequest\x1a#.statecast.v1.ImportSessionResponse\x12X\n\rDeleteSession\x12\".statecast.v1.DeleteSessionRequest\x1a#.statecast.v1.DeleteSessionResponse\x12Z\n\rWatchSessions\x12\".statecast.v1.WatchSessionsRequest\x1a#.statecast.v1.WatchSessionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'statecast.v1.session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SESSIONEVENT']._serialized_start=1732
+  _globals['_SESSIONEVENT']._serialized_end=1941
+  _globals['_SESSIONPLACE']._serialized_start=1943
+  _globals['_SESSIONPLACE']._serialized_end=2039
   _globals['_GETSESSIONREQUEST']._serialized_start=44
   _globals['_GETSESSIONREQUEST']._serialized_end=98
   _globals['_GETSESSIONRESPONSE']._serialized_start=100
@@ -39,8 +43,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETESESSIONREQUEST']._serialized_end=219
   _globals['_DELETESESSIONRESPONSE']._serialized_start=221
   _globals['_DELETESESSIONRESPONSE']._serialized_end=284
-  _globals['_SESSION']._serialized_start=287
-  _globals['_SESSION']._serialized_end=438
-  _globals['_SESSIONSERVICE']._serialized_start=441
-  _globals['_SESSIONSERVICE']._serialized_end=628
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=286
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=377
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=379
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=467
+  _globals['_RESETSESSIONREQUEST']._serialized_start=469
+  _globals['_RESETSESSIONREQUEST']._serialized_end=525
+  _globals['_RESETSESSIONRESPONSE']._serialized_start=527
+  _globals['_RESETSESSIONRESPONSE']._serialized_end=589
+  _globals['_FORKSESSIONREQUEST']._serialized_start=591
+  _globals['_FORKSESSIONREQUEST']._serialized_end=670
+  _globals['_FORKSESSIONRESPONSE']._serialized_start=672
+  _globals['_FORKSESSIONRESPONSE']._serialized_end=733
+  _globals['_EXPORTSESSIONREQUEST']._serialized_start=735
+  _globals['_EXPORTSESSIONREQUEST']._serialized_end=792
+  _globals['_EXPORTSESSIONRESPONSE']._serialized_start=794
+  _globals['_EXPORTSESSIONRESPONSE']._serialized_end=875
+  _globals['_IMPORTSESSIONREQUEST']._serialized_start=877
+  _globals['_IMPORTSESSIONREQUEST']._serialized_end=971
+  _globals['_IMPORTSESSIONRESPONSE']._serialized_start=973
+  _globals['_IMPORTSESSIONRESPONSE']._serialized_end=1036
+  _globals['_EXPORTEDSESSION']._serialized_start=1039
+  _globals['_EXPORTEDSESSION']._serialized_end=1253
+  _globals['_STATETENSOR']._serialized_start=1255
+  _globals['_STATETENSOR']._serialized_end=1329
+  _globals['_WATCHSESSIONSREQUEST']._serialized_start=1331
+  _globals['_WATCHSESSIONSREQUEST']._serialized_end=1384
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=1386
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=1512
+  _globals['_SESSION']._serialized_start=1515
+  _globals['_SESSION']._serialized_end=1729
+  _globals['_SESSIONSERVICE']._serialized_start=2042
+  _globals['_SESSIONSERVICE']._serialized_end=2759
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SessionServiceStub:
-    """Reads and ends sessions.
+    """Reads, copies, moves and ends sessions.
     """
 
     def __init__(self, channel):
@@ -40,15 +40,45 @@ class SessionServiceStub:
                 request_serializer=statecast_dot_v1_dot_session__pb2.GetSessionRequest.SerializeToString,
                 response_deserializer=statecast_dot_v1_dot_session__pb2.GetSessionResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/statecast.v1.SessionService/ListSessions',
+                request_serializer=statecast_dot_v1_dot_session__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=statecast_dot_v1_dot_session__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.ResetSession = channel.unary_unary(
+                '/statecast.v1.SessionService/ResetSession',
+                request_serializer=statecast_dot_v1_dot_session__pb2.ResetSessionRequest.SerializeToString,
+                response_deserializer=statecast_dot_v1_dot_session__pb2.ResetSessionResponse.FromString,
+                _registered_method=True)
+        self.ForkSession = channel.unary_unary(
+                '/statecast.v1.SessionService/ForkSession',
+                request_serializer=statecast_dot_v1_dot_session__pb2.ForkSessionRequest.SerializeToString,
+                response_deserializer=statecast_dot_v1_dot_session__pb2.ForkSessionResponse.FromString,
+                _registered_method=True)
+        self.ExportSession = channel.unary_unary(
+                '/statecast.v1.SessionService/ExportSession',
+                request_serializer=statecast_dot_v1_dot_session__pb2.ExportSessionRequest.SerializeToString,
+                response_deserializer=statecast_dot_v1_dot_session__pb2.ExportSessionResponse.FromString,
+                _registered_method=True)
+        self.ImportSession = channel.unary_unary(
+                '/statecast.v1.SessionService/ImportSession',
+                request_serializer=statecast_dot_v1_dot_session__pb2.ImportSessionRequest.SerializeToString,
+                response_deserializer=statecast_dot_v1_dot_session__pb2.ImportSessionResponse.FromString,
+                _registered_method=True)
         self.DeleteSession = channel.unary_unary(
                 '/statecast.v1.SessionService/DeleteSession',
                 request_serializer=statecast_dot_v1_dot_session__pb2.DeleteSessionRequest.SerializeToString,
                 response_deserializer=statecast_dot_v1_dot_session__pb2.DeleteSessionResponse.FromString,
                 _registered_method=True)
+        self.WatchSessions = channel.unary_stream(
+                '/statecast.v1.SessionService/WatchSessions',
+                request_serializer=statecast_dot_v1_dot_session__pb2.WatchSessionsRequest.SerializeToString,
+                response_deserializer=statecast_dot_v1_dot_session__pb2.WatchSessionsResponse.FromString,
+                _registered_method=True)
 
 
 class SessionServiceServicer:
-    """Reads and ends sessions.
+    """Reads, copies, moves and ends sessions.
     """
 
     def GetSession(self, request, context):
@@ -58,8 +88,52 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSessions(self, request, context):
+        """Sessions of a model by id, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetSession(self, request, context):
+        """Puts a session back to its beginning: the initial state, position 0. NOT_FOUND where there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForkSession(self, request, context):
+        """Copies a session as it stands under another id, to ask "what if" of the copy. The original is not touched.
+        NOT_FOUND where there is none, ALREADY_EXISTS where the other id is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportSession(self, request, context):
+        """A session's state as bytes, to keep or to move. NOT_FOUND where there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportSession(self, request, context):
+        """Opens a session from exported bytes. DATA_LOSS where they are damaged, FAILED_PRECONDITION where they are of
+        another model, ALREADY_EXISTS where the id is taken and `overwrite` is not set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteSession(self, request, context):
         """Ends a session and forgets its state. NOT_FOUND where there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSessions(self, request, context):
+        """Tells what happens to sessions beside their rows, from now on, until the caller ends it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,10 +147,40 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     request_deserializer=statecast_dot_v1_dot_session__pb2.GetSessionRequest.FromString,
                     response_serializer=statecast_dot_v1_dot_session__pb2.GetSessionResponse.SerializeToString,
             ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=statecast_dot_v1_dot_session__pb2.ListSessionsRequest.FromString,
+                    response_serializer=statecast_dot_v1_dot_session__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'ResetSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetSession,
+                    request_deserializer=statecast_dot_v1_dot_session__pb2.ResetSessionRequest.FromString,
+                    response_serializer=statecast_dot_v1_dot_session__pb2.ResetSessionResponse.SerializeToString,
+            ),
+            'ForkSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkSession,
+                    request_deserializer=statecast_dot_v1_dot_session__pb2.ForkSessionRequest.FromString,
+                    response_serializer=statecast_dot_v1_dot_session__pb2.ForkSessionResponse.SerializeToString,
+            ),
+            'ExportSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportSession,
+                    request_deserializer=statecast_dot_v1_dot_session__pb2.ExportSessionRequest.FromString,
+                    response_serializer=statecast_dot_v1_dot_session__pb2.ExportSessionResponse.SerializeToString,
+            ),
+            'ImportSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportSession,
+                    request_deserializer=statecast_dot_v1_dot_session__pb2.ImportSessionRequest.FromString,
+                    response_serializer=statecast_dot_v1_dot_session__pb2.ImportSessionResponse.SerializeToString,
+            ),
             'DeleteSession': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteSession,
                     request_deserializer=statecast_dot_v1_dot_session__pb2.DeleteSessionRequest.FromString,
                     response_serializer=statecast_dot_v1_dot_session__pb2.DeleteSessionResponse.SerializeToString,
+            ),
+            'WatchSessions': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSessions,
+                    request_deserializer=statecast_dot_v1_dot_session__pb2.WatchSessionsRequest.FromString,
+                    response_serializer=statecast_dot_v1_dot_session__pb2.WatchSessionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,7 +191,7 @@ def add_SessionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SessionService:
-    """Reads and ends sessions.
+    """Reads, copies, moves and ends sessions.
     """
 
     @staticmethod
@@ -118,6 +222,141 @@ class SessionService:
             _registered_method=True)
 
     @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/statecast.v1.SessionService/ListSessions',
+            statecast_dot_v1_dot_session__pb2.ListSessionsRequest.SerializeToString,
+            statecast_dot_v1_dot_session__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/statecast.v1.SessionService/ResetSession',
+            statecast_dot_v1_dot_session__pb2.ResetSessionRequest.SerializeToString,
+            statecast_dot_v1_dot_session__pb2.ResetSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/statecast.v1.SessionService/ForkSession',
+            statecast_dot_v1_dot_session__pb2.ForkSessionRequest.SerializeToString,
+            statecast_dot_v1_dot_session__pb2.ForkSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/statecast.v1.SessionService/ExportSession',
+            statecast_dot_v1_dot_session__pb2.ExportSessionRequest.SerializeToString,
+            statecast_dot_v1_dot_session__pb2.ExportSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/statecast.v1.SessionService/ImportSession',
+            statecast_dot_v1_dot_session__pb2.ImportSessionRequest.SerializeToString,
+            statecast_dot_v1_dot_session__pb2.ImportSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteSession(request,
             target,
             options=(),
@@ -134,6 +373,33 @@ class SessionService:
             '/statecast.v1.SessionService/DeleteSession',
             statecast_dot_v1_dot_session__pb2.DeleteSessionRequest.SerializeToString,
             statecast_dot_v1_dot_session__pb2.DeleteSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/statecast.v1.SessionService/WatchSessions',
+            statecast_dot_v1_dot_session__pb2.WatchSessionsRequest.SerializeToString,
+            statecast_dot_v1_dot_session__pb2.WatchSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
