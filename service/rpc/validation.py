@@ -6,11 +6,10 @@ import numpy.typing as npt
 from models.manifest import Manifest
 from service.engine.runner import Reply, Rows
 from service.errors import InvalidRequest
+from service.sessions.frame import FIRST_TIME_US, LAST_TIME_US
 from statecast.v1 import forecast_pb2 as pb
 
 MAX_SESSION_ID_BYTES = 256
-# The years 1 to 9999, in microseconds since 1970-01-01 UTC; differences of these fit an int64.
-FIRST_TIME_US, LAST_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 REPLIES: dict[int, Reply] = {
     pb.REPLY_UNSPECIFIED: Reply.LAST,
