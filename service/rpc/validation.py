@@ -10,6 +10,8 @@ from service.sessions.frame import FIRST_TIME_US, LAST_TIME_US
 from statecast.v1 import forecast_pb2 as pb
 
 MAX_SESSION_ID_BYTES = 256
+# Of the int64 that positions are kept in.
+_LAST_POSITION = (1 << 63) - 1
 
 REPLIES: dict[int, Reply] = {
     pb.REPLY_UNSPECIFIED: Reply.LAST,
@@ -53,6 +55,16 @@ def horizon_of(number: int, manifest: Manifest) -> int:
     if number > manifest.horizon:
         raise InvalidRequest("horizon", number, f"at most {manifest.horizon}, the model's horizon")
     return number or manifest.horizon
+
+
+def check_position(position: int) -> None:
+    """One that a session can have; a column of int64 holds no other.
+
+    Raises:
+        InvalidRequest: it is beyond.
+    """
+    if position > _LAST_POSITION:
+        raise InvalidRequest("position", position, f"at most {_LAST_POSITION}")
 
 
 def check_num_rows(num_rows: int, field: str, max_rows: int) -> None:
