@@ -103,13 +103,16 @@ class SessionWorker:
         self._stepped_at_s = float("-inf")
         self._history_rows_per_s = 0.0
 
-    def check_room(self, num_rows: int) -> None:
+    def check_room(self, num_rows: int, num_collected: int = 0) -> None:
         """Admission, before anything of a request is queued.
+
+        Args:
+            num_collected: rows that wait beside the queue, with whoever collects them.
 
         Raises:
             QueueFull: the rows that wait already leave no room.
         """
-        waiting, limit = self._queue.num_rows, self._limits.max_queued_rows
+        waiting, limit = self._queue.num_rows + num_collected, self._limits.max_queued_rows
         # A request larger than the whole queue passes when nothing else waits, or it never would.
         if waiting and waiting + num_rows > limit:
             raise QueueFull(limit, _RETRY_AFTER_S)

@@ -16,6 +16,7 @@ from service.errors import (
     EngineFailure,
     InvalidRequest,
     PositionConflict,
+    QueueFull,
     TooManySessions,
     UnknownSession,
 )
@@ -390,6 +391,30 @@ async def test_a_session_does_not_expire_while_its_row_waits():
         made.clock.now_s = 2 * TTL_S
         newcomer = add(made, "b", 5.0)
         assert await settled(waiting, newcomer) == [sent(3.0, 2), sent(5.0)]
+
+
+@pytest.mark.parametrize("num_before", [0, 1])
+async def test_rows_that_are_collected_count_as_waiting(num_before):
+    """However many come before a batch is taken, no more than the bound are let in."""
+    async with sum_service(max_queued_rows=10) as made:
+        waiting = [submit(made, "before") for _ in range(num_before)]
+        rows = [add(made, f"s{number}") for number in range(10 - num_before)]
+        with pytest.raises(QueueFull):
+            add(made, "one too many")
+        await asyncio.gather(*waiting)
+        await settled(*rows)
+        assert described(made, "one too many") is None
+        await settled(add(made, "later"))
+
+
+async def test_a_call_of_many_rows_counts_those_collected_before_it():
+    """It is refused where they leave no room for it."""
+    async with sum_service(max_queued_rows=10) as made:
+        rows = [add(made, f"s{number}") for number in range(5)]
+        call = made.call(pb.ForecastRequest(model="sum", session_id="a", rows=[pb.Row(values=[1])] * 6))
+        with pytest.raises(QueueFull):
+            await call
+        await settled(*rows)
 
 
 @pytest.mark.parametrize("num_rows", [1, 2])
