@@ -19,6 +19,7 @@
     StartupError
     ├── InvalidSettings       a setting is wrong
     ├── ModelRefused          a model file is damaged or is not what it says
+    ├── StoreRefused          the store's file or server cannot be had
     └── DeviceUnavailable     the device that was asked for is not there
 
 Errors hold fields and never import grpc.
@@ -168,6 +169,14 @@ class ModelRefused(StartupError):
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path}: {reason}")
+
+
+class StoreRefused(StartupError):
+    """The store cannot be had: its file is damaged, foreign or another process's, its server is not there."""
+
+    def __init__(self, store: str, reason: str) -> None:
+        self.store, self.reason = store, reason
+        super().__init__(f"store {store}: {reason}")
 
 
 class DeviceUnavailable(StartupError):

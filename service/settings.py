@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     repository: str = Field(description="folder or fsspec URL that holds <model>/<version>/model.onnx")
     address: str = Field("127.0.0.1:50051", description="host:port to listen on; port 0 takes a free one")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models run; cuda needs onnxruntime-gpu")
-    intra_op_threads: int = Field(1, ge=1, description="threads inside one operator; 1 suits small models")
+    intra_op_threads: int = Field(
+        0, ge=0, description="threads inside one operator; 0 measures at load how many are fastest"
+    )
     max_sessions: int = Field(1_000_000, ge=1, description="open sessions per model")
     session_ttl_s: float = Field(
         7 * 86_400.0, gt=0, description="seconds without a row after which a session ends"

@@ -32,7 +32,7 @@ STATES = (StateSpec(name="total", shape=(1,), dtype="float64"),)
 # What makes each step and level of a forecast another number than its neighbours.
 SPREAD = np.arange(HORIZON * len(LEVELS), dtype=np.float32).reshape(HORIZON, len(LEVELS)) / 8
 # More turns of the event loop than anything takes that waits for nothing but them.
-_MANY_TURNS = 200
+_MANY_TURNS = 2000
 
 
 def manifest(name="sum", num_features=1, quantile_levels=LEVELS):
@@ -115,6 +115,11 @@ class HandRequests:
         """Wait until the reader has come back for more than was sent."""
         await self._queue.join()
 
+    @property
+    def num_unread(self):
+        """Messages that nobody has asked for."""
+        return self._queue.qsize()
+
 
 class OpenStream:
     """A stream whose messages are sent by hand."""
@@ -133,6 +138,11 @@ class OpenStream:
         """Wait until what was sent is submitted."""
         await self._requests.are_read()
 
+    @property
+    def num_unread(self):
+        """Messages that the stream has not asked for."""
+        return self._requests.num_unread
+
     async def end(self):
         """Everything that was answered, once the stream has ended."""
         self._requests.close()
@@ -147,16 +157,22 @@ class OpenStream:
         """The same as bytes."""
         return self._context.written
 
-    def drop(self):
+    def stop_reading(self):
+        """The server is going away."""
+        self._stream.stop_reading()
+
+    async def drop(self):
         """The caller is gone."""
         self._reading.cancel()
+        await asyncio.wait([self._reading])
         self._stream.drop()
 
 
 class SumService:
     """Workers by model name, with their parts at hand.
 
-    No batch but a lone row runs on the event loop's thread, so that each can be held.
+    No batch but a lone row runs on the event loop's thread, so that each can be held, unless
+    `max_inline_rows` says otherwise.
     """
 
     def __init__(self, executor, names, *, num_features=1, max_sessions=100, worker=SessionWorker, **limits):
@@ -164,6 +180,8 @@ class SumService:
         self.limits = FrameLimits(max_rows_per_chunk=5_000, max_message_bytes=65_536)
         self.runners, self.workers = {}, {}
         bounds = {"max_batch_size": 100, "max_queued_rows": 10_000, "max_inline_rows": 0, **limits}
+        self._max_inline_rows = bounds["max_inline_rows"]
+        self.held = []
         for name in names:
             runner = self.runners[name] = SpreadRunner(Arena(STATES, max_sessions))
             served = manifest(name, num_features)
@@ -193,12 +211,18 @@ class SumService:
         return asyncio.ensure_future(unary.forecast(request, worker, rows, self.limits, deadline_s))
 
     async def hold(self, name="sum"):
-        """Hold a model's runner inside a run, so that what follows waits."""
+        """Hold a model's runner inside a run, so that what follows waits. Nothing may wait already."""
         runner, worker = self.runners[name], self.workers[name]
         runner.gate.clear()
         runner.entered.clear()
-        row = np.array([1]), np.array([NO_POSITION]), None, np.ones((1, len(worker.model.manifest.features)))
-        worker.submit(Frame(np.array([worker.table.resolve("held")]), *row, Reply.LAST, lambda frame: None))
+        num_rows, num_features = self._max_inline_rows + 1, len(worker.model.manifest.features)
+        slots, lengths = np.array([worker.table.resolve("held")]), np.array([num_rows])
+        values = np.ones((num_rows, num_features))
+        held = asyncio.get_running_loop().create_future()
+        self.held.append(held)
+        worker.submit(
+            Frame(slots, lengths, np.array([NO_POSITION]), None, values, Reply.LAST, held.set_result)
+        )
         await asyncio.to_thread(runner.entered.wait)
 
     def release(self, name="sum"):
@@ -225,6 +249,9 @@ async def sum_service(*names, **options):
         tasks = [asyncio.create_task(worker.run()) for worker in service.workers.values()]
         try:
             yield service
+            for name in service.runners:
+                service.release(name)
+            await asyncio.gather(*service.held)
             service.check_idle()
             assert not any(task.done() for task in tasks)
         finally:

@@ -54,7 +54,7 @@ def test_the_environment_can_name_the_file(file, monkeypatch):
         ),
         ({"repository": "r", "device": "tpu"}, {}, "", "device: .*'cpu' or 'cuda', found 'tpu'"),
         ({"repository": "r"}, {}, "max_sessions = ", "statecast.toml: "),
-        ({"repository": "r", "intra_op_threads": 0}, {}, "", "intra_op_threads: .*found 0"),
+        ({"repository": "r", "intra_op_threads": -1}, {}, "", "intra_op_threads: .*found -1"),
     ],
 )
 def test_a_wrong_setting_stops_the_start(flags, environment, content, message, tmp_path, monkeypatch):
