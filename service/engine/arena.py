@@ -10,17 +10,20 @@ States = dict[str, npt.NDArray[np.generic]]
 
 
 class Arena:
-    """States in this machine's memory, room for `capacity` sessions from the start.
+    """States in this machine's memory, room for `capacity` sessions in the initial state from the start.
 
     Nothing grows later, so nothing ever stalls to be copied: the arrays are zeroed lazily by the
-    operating system, and a page costs memory when its first session arrives. Owns the arrays; what
-    `gather` returns is the caller's copy.
+    operating system, and a page costs memory when its first session arrives; at once where a state begins
+    with another value than zero. Owns the arrays; what `gather` returns is the caller's copy.
     """
 
     def __init__(self, specs: tuple[StateSpec, ...], capacity: int) -> None:
         self.specs = specs
         self.capacity = capacity
         self.arrays: States = {spec.name: np.zeros((capacity, *spec.shape), spec.dtype) for spec in specs}
+        for spec in specs:
+            if spec.initial:
+                self.arrays[spec.name][:] = spec.initial
 
     def reset(self, slots: Slots) -> None:
         """Put `slots` into the initial state."""

@@ -1,65 +1,116 @@
-"""Graphs that read and write the arena themselves: only slots, rows and forecasts move."""
+"""Graphs that read and write the arenas themselves: only slots, rows and forecasts move."""
+
+from collections.abc import Callable
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, ValueInfoProto, helper
 
-from models.artifact import next_name
-from models.manifest import Manifest, StateSpec
+from models.artifact import FORECAST, READ_OUT, ROWS
+from models.manifest import Manifest
+from service.engine.layout import StateLayout
+from service.engine.wrapping import (
+    SLOTS,
+    SLOTS_AGAIN,
+    Wrapping,
+    arena_name,
+    arena_next_name,
+    records_name,
+    records_next_name,
+)
 
-SLOTS = "slots"
-_COLUMN = "slots_as_indices"
+# Axes that differ from run to run; of an arena, from server to server.
+BATCH, TIME = "batch", "time"
+_CAPACITY = "capacity"
+# Of the graphs that no model file brings.
+_OPSET, _IR_VERSION = 18, 10
 _DTYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64}
+Axis = int | str
 
 
-def arena_name(state: str) -> str:
-    """The input that holds a state's arena."""
-    return f"{state}_arena"
-
-
-def arena_next_name(state: str) -> str:
-    """The output that is the same arena after the step; bound to the same memory."""
-    return f"{state}_arena_next"
-
-
-def resident(graph: bytes, manifest: Manifest) -> bytes:
+def resident(
+    graph: bytes, manifest: Manifest, batch: Axis = BATCH, time: Axis = TIME, *, scatters_last: bool = True
+) -> bytes:
     """Wrap a graph: `Gather(arena, slots)` before it, `ScatterND(arena, slots, next)` after it.
 
-    State inputs (B, *shape) become arenas (N, *shape), next states become arenas too, and `slots` (B,)
-    int64 says which rows. A state that the graph does not read or write is left out.
+    States come out of records and go into them (see `StateLayout`); `slots` (B,) int64 says which rows
+    of the arenas (N, width). Of the inputs the columns come first, `slots` before all; `slots_again` is
+    to be bound to the memory of `slots`.
+
+    Args:
+        graph: cut from a model file. Takes every state; returns every next state, or none.
+        manifest: of that file.
+        batch: a number where B is always the same, which lets ONNX Runtime compute at load what depends
+            on shapes alone; else a name.
+        time: likewise T.
+        scatters_last: write no record before all states and forecasts are computed, so that a run that
+            fails writes none. ONNX Runtime's own order is another.
     """
     model = onnx.load_model_from_string(graph)
-    inputs = {tensor.name for tensor in model.graph.input}
-    outputs = {tensor.name for tensor in model.graph.output}
-    read = [spec for spec in manifest.states if spec.name in inputs]
-    written = [spec for spec in manifest.states if next_name(spec.name) in outputs]
-    axis = helper.make_tensor(f"{_COLUMN}_axis", TensorProto.INT64, [1], [1])
-    before = [helper.make_node("Unsqueeze", [SLOTS, axis.name], [_COLUMN])] if written else []
-    # The gathered rows take the name of the state input, so that the graph between stays as it is.
-    before += [helper.make_node("Gather", [arena_name(s.name), SLOTS], [s.name], axis=0) for s in read]
-    after = [
-        helper.make_node(
-            "ScatterND", [arena_name(s.name), _COLUMN, next_name(s.name)], [arena_next_name(s.name)]
-        )
-        for s in written
-    ]
-    kept_inputs = [t for t in model.graph.input if t.name not in {s.name for s in read}]
-    kept_outputs = [t for t in model.graph.output if t.name not in {next_name(s.name) for s in written}]
-    arenas = {s.name: s for s in (*read, *written)}.values()
-    wrapped = helper.make_graph(
-        [*before, *model.graph.node, *after],
-        "resident",
-        [
-            *kept_inputs,
-            helper.make_tensor_value_info(SLOTS, TensorProto.INT64, ["batch"]),
-            *(_tensor(arena_name(s.name), s) for s in arenas),
-        ],
-        [*kept_outputs, *(_tensor(arena_next_name(s.name), s) for s in written)],
-        [*model.graph.initializer, *([axis] if written else [])],
-    )
-    made = helper.make_model(wrapped, opset_imports=model.opset_import, ir_version=model.ir_version)
-    made.functions.extend(model.functions)
-    return made.SerializeToString()
+    columns, layout = _columns(manifest, batch, time), StateLayout(manifest.states)
+    taken = [columns[tensor.name] for tensor in model.graph.input if tensor.name in columns]
+    given = [columns[tensor.name] for tensor in model.graph.output if tensor.name in columns]
+    steps = len(given) < len(model.graph.output)
+    wrapping = Wrapping(layout)
+    wrapping.gather()
+    wrapping.cut()
+    wrapping.nodes += model.graph.node
+    if steps:
+        wrapping.join()
+        computed = [*map(records_next_name, layout.groups), *(tensor.name for tensor in given)]
+        wrapping.scatter(SLOTS_AGAIN, computed if scatters_last else ())
+        taken.append(columns[SLOTS_AGAIN])
+    del model.graph.node[:], model.graph.input[:], model.graph.output[:], model.graph.value_info[:]
+    model.graph.node.extend(wrapping.nodes)
+    model.graph.initializer.extend(wrapping.constants)
+    model.graph.input.extend([columns[SLOTS], *taken, *_arenas(layout, arena_name)])
+    model.graph.output.extend([*given, *(_arenas(layout, arena_next_name) if steps else [])])
+    return model.SerializeToString()
 
 
-def _tensor(name: str, spec: StateSpec) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, _DTYPES[spec.dtype], ["capacity", *spec.shape])
+def reader(layout: StateLayout) -> bytes:
+    """A graph that copies records out of the arenas: `slots` -> records (B, width) of each dtype."""
+    wrapping = Wrapping(layout)
+    wrapping.gather()
+    return _small(wrapping, _arenas(layout, arena_name), _records(layout, records_name))
+
+
+def writer(layout: StateLayout) -> bytes:
+    """A graph that puts records into the arenas: `slots`, then records (B, width) of each dtype."""
+    wrapping = Wrapping(layout)
+    wrapping.scatter(SLOTS)
+    inputs = [*_records(layout, records_next_name), *_arenas(layout, arena_name)]
+    return _small(wrapping, inputs, _arenas(layout, arena_next_name))
+
+
+def _small(wrapping: Wrapping, inputs: list[ValueInfoProto], outputs: list[ValueInfoProto]) -> bytes:
+    slots = helper.make_tensor_value_info(SLOTS, TensorProto.INT64, [BATCH])
+    graph = helper.make_graph(wrapping.nodes, "records", [slots, *inputs], outputs, wrapping.constants)
+    opset = [helper.make_opsetid("", _OPSET)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION).SerializeToString()
+
+
+def _columns(manifest: Manifest, batch: Axis, time: Axis) -> dict[str, ValueInfoProto]:
+    """What moves in a run, by name."""
+    forecast = [manifest.horizon, len(manifest.quantile_levels)]
+    make = helper.make_tensor_value_info
+    return {
+        SLOTS: make(SLOTS, TensorProto.INT64, [batch]),
+        SLOTS_AGAIN: make(SLOTS_AGAIN, TensorProto.INT64, [batch]),
+        ROWS: make(ROWS, TensorProto.DOUBLE, [batch, time, len(manifest.features)]),
+        FORECAST: make(FORECAST, TensorProto.FLOAT, [batch, time, *forecast]),
+        READ_OUT: make(READ_OUT, TensorProto.FLOAT, [batch, *forecast]),
+    }
+
+
+def _arenas(layout: StateLayout, name: Callable[[str], str]) -> list[ValueInfoProto]:
+    return _tensors(layout, name, _CAPACITY)
+
+
+def _records(layout: StateLayout, name: Callable[[str], str]) -> list[ValueInfoProto]:
+    return _tensors(layout, name, BATCH)
+
+
+def _tensors(layout: StateLayout, name: Callable[[str], str], axis: Axis) -> list[ValueInfoProto]:
+    """One for each dtype, (axis, width)."""
+    make = helper.make_tensor_value_info
+    return [make(name(dtype), _DTYPES[dtype], [axis, layout.width(dtype)]) for dtype in layout.groups]

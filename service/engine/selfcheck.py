@@ -21,7 +21,7 @@ def streams(runner: Runner, manifest: Manifest) -> str | None:
     Returns:
         None where all agree, else what does not.
     """
-    rows = _rows(manifest)
+    rows = _rows(manifest, _NUM_SESSIONS)
     whole, cut = np.arange(_NUM_SESSIONS), np.arange(_NUM_SESSIONS, 2 * _NUM_SESSIONS)
     runner.reset(np.concatenate([whole, cut]))
     try:
@@ -39,42 +39,55 @@ def streams(runner: Runner, manifest: Manifest) -> str | None:
         runner.reset(np.concatenate([whole, cut]))
 
 
-def agree(runner: Runner, reference: Runner, manifest: Manifest) -> bool:
+def num_sessions(sizes: tuple[int, ...]) -> int:
+    """The slots, from 0 on, that the checks use."""
+    return 2 * max(_NUM_SESSIONS, *sizes)
+
+
+def agree(runner: Runner, reference: Runner, manifest: Manifest, sizes: tuple[int, ...]) -> bool:
     """Whether two runners give the same forecasts and states for the same rows, and spare other slots.
 
     Slots are taken out of order, and every second one must stay as it was. Both are reset after.
+
+    Args:
+        sizes: numbers of sessions that the runner has ways of its own for; tried besides another.
     """
-    rows = _rows(manifest)
-    used, spared = np.array([5, 1, 3]), np.array([0, 2, 4])
-    everything = np.arange(2 * _NUM_SESSIONS)
-    for one in (runner, reference):
-        one.reset(everything)
-        one.step(everything, np.concatenate([rows, rows], axis=0)[:, :2], Reply.NONE)
+    everything = np.arange(num_sessions(sizes))
     try:
-        forecasts = [
-            np.concatenate(
-                [
-                    _by_row(one, used, rows),
-                    one.step(used, rows, Reply.EACH),
-                    one.read_out(used)[:, None],
-                ],
-                axis=1,
-            )
-            for one in (runner, reference)
-        ]
-        same = not _differ(forecasts[0], forecasts[1])
-        for slots in (used, spared):
-            found, expected = runner.states(slots), reference.states(slots)
-            same &= all(not _differ(found[name], expected[name]) for name in expected)
-        return same
+        return all(_agree_at(size, runner, reference, manifest) for size in (_NUM_SESSIONS, *sizes))
     finally:
         for one in (runner, reference):
             one.reset(everything)
 
 
-def _rows(manifest: Manifest) -> Rows:
+def _agree_at(size: int, runner: Runner, reference: Runner, manifest: Manifest) -> bool:
+    rows, everything = _rows(manifest, 2 * size), np.arange(2 * size)
+    used, spared = np.roll(everything[1::2], 1), everything[::2]
+    for one in (runner, reference):
+        one.reset(everything)
+        one.step(everything, rows[:, :2], Reply.NONE)
+    found, expected = (_every_way(one, used, rows[:size]) for one in (runner, reference))
+    same = not _differ(found, expected)
+    for slots in (used, spared):
+        states, expected_states = runner.states(slots), reference.states(slots)
+        same &= all(not _differ(states[name], expected_states[name]) for name in expected_states)
+    return same
+
+
+def _every_way(runner: Runner, slots: Slots, rows: Rows) -> Forecasts:
+    """Row by row, observed without a reply and read out, whole for the last and for each."""
+    by_row = _by_row(runner, slots, rows)
+    runner.step(slots, rows[:, :1], Reply.NONE)
+    read = runner.read_out(slots)
+    last = runner.step(slots, rows, Reply.LAST)
+    assert last is not None
+    each = runner.step(slots, rows, Reply.EACH)
+    return np.concatenate([by_row, read[:, None], last[:, None], each], axis=1)
+
+
+def _rows(manifest: Manifest, num_sessions: int) -> Rows:
     random = np.random.default_rng(0)
-    rows = 100.0 + 10.0 * random.standard_normal((_NUM_SESSIONS, _NUM_ROWS, len(manifest.features)))
+    rows = 100.0 + 10.0 * random.standard_normal((num_sessions, _NUM_ROWS, len(manifest.features)))
     rows[0, 3] = np.nan
     return rows
 
@@ -85,4 +98,5 @@ def _by_row(runner: Runner, slots: Slots, rows: Rows) -> Forecasts:
 
 
 def _differ(a: "np.ndarray", b: "np.ndarray") -> bool:
-    return float(np.abs(a - b).max()) > TOLERANCE * float(np.abs(a).max() + 1.0)
+    size = float(np.abs(b[np.isfinite(b)]).max(initial=0.0))
+    return not np.allclose(a, b, rtol=0.0, atol=TOLERANCE * (size + 1.0), equal_nan=True)

@@ -162,10 +162,10 @@ class SingleRows:
         now_s = self._worker.now_s
         for entry, row in enumerate(rows):
             row.frame, row.entry = frame, entry
-            if row.deadline_s < now_s:
+            is_late = row.deadline_s < now_s
+            if is_late:
                 frame.result.errors[entry] = DeadlinePassed()
-                row.is_dropped = True
-            if row.is_dropped:
+            if is_late or row.is_dropped:
                 frame.drop_entry(entry)
         self._worker.enqueue(frame)
 
@@ -175,7 +175,7 @@ def _settle(rows: list[SingleRow], result: FrameResult) -> None:
     positions = result.positions.tolist()
     forecasts, size = _bytes(result.dense, len(rows))
     for entry, row in enumerate(rows):
-        if row.is_dropped and entry not in result.errors:
+        if row.is_dropped:
             continue
         error = result.errors.get(entry) if result.errors else None
         if error is not None:

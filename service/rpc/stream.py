@@ -218,11 +218,12 @@ class Stream:
 class _FrameAnswer:
     """A frame's place in the order of answers."""
 
-    __slots__ = ("_accepted", "_model", "_stream", "message")
+    __slots__ = ("_accepted", "_is_dropped", "_model", "_stream", "message")
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._accepted: frames.Accepted | None = None
+        self._is_dropped = False
         self.message: bytes | None = None
 
     def begin(self, accepted: frames.Accepted, model: StreamModel) -> None:
@@ -230,7 +231,9 @@ class _FrameAnswer:
         self._accepted, self._model = accepted, model
 
     def encode(self) -> None:
-        """Every entry is settled."""
+        """Every entry is settled, or left where nobody waits for it."""
+        if self._is_dropped:
+            return
         assert self._accepted is not None
         self.ready(frames.encode(self._accepted, self._model.worker, self._model.responses))
 
@@ -241,6 +244,7 @@ class _FrameAnswer:
 
     def drop(self) -> None:
         """Nobody waits for it."""
+        self._is_dropped = True
         if self._accepted is not None and self._accepted.frame is not None:
             self._accepted.frame.drop()
 

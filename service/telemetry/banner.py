@@ -31,8 +31,9 @@ def print_banner(settings: Settings, address: str, models: list[ServedModel]) ->
             f"MASE {scores['mase']:.3f}" if "mase" in scores else "-",
         )
     console.print(table)
+    num_threads = " or ".join(map(str, sorted({model.intra_op_threads for model in models})))
     console.print(
-        f"device {settings.device}, {settings.intra_op_threads} thread(s) an operator, "
+        f"device {settings.device}, {num_threads} thread(s) an operator, "
         f"{RUNTIME}, up to {settings.max_sessions:,} sessions a model"
     )
     console.print(f"try: statecast stream --server {address} --model {models[0].name} --data FILE.csv")
