@@ -62,6 +62,10 @@ class ResidentRunner:
         """See `Runner.states`."""
         return self._arena.gather(slots)
 
+    def restore(self, slots: Slots, states: States) -> None:
+        """See `Runner.restore`."""
+        self._arena.scatter(slots, states)
+
     def _bind(self, graph: bytes, manifest: Manifest, intra_op_threads: int) -> _Bound:
         session = open_session(resident(graph, manifest), "cpu", intra_op_threads)
         binding = session.io_binding()
