@@ -13,6 +13,10 @@
     ├── TokenLost             another process has taken the sessions over: send again
     ├── UpgradeRefused        live sessions cannot go over to that version
     ├── UnknownVersion        the repository, or the server, has no such version
+    ├── SessionExists         the id is taken: take another, or say that it may be replaced
+    ├── ForeignState          a state of another model than those served
+    ├── DamagedState          a state that cannot be read: the store's, or exported bytes
+    ├── SealRefused           a sealed state does not open
     └── EngineFailure         the model failed; the session stands before some row of these
     StartupError
     ├── InvalidSettings       a setting is wrong
@@ -21,6 +25,8 @@
 
 Errors hold fields and never import grpc.
 """
+
+from collections.abc import Sequence
 
 
 class StatecastError(Exception):
@@ -125,6 +131,39 @@ class UnknownVersion(StatecastError):
         super().__init__(
             f"model {model!r} has no version {version}; it has {', '.join(map(str, known)) or 'none'}"
         )
+
+
+class SessionExists(StatecastError):
+    """A session has the id already; it stands as before."""
+
+    def __init__(self, model: str, session_id: str) -> None:
+        self.model, self.session_id = model, session_id
+        super().__init__(f"model {model!r} has a session {session_id!r} already")
+
+
+class ForeignState(StatecastError):
+    """A state belongs to a model version that is not served."""
+
+    def __init__(self, model: str, found: str, served: Sequence[str]) -> None:
+        self.model, self.found, self.served = model, found, tuple(served)
+        known = ", ".join(served) or "none"
+        super().__init__(f"the state belongs to the model file {found}; served as {model!r}: {known}")
+
+
+class DamagedState(StatecastError):
+    """A session's state, in the store or as exported bytes, is not as it was written."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"{what} is damaged: {reason}")
+
+
+class SealRefused(StatecastError):
+    """A sealed state does not open: changed, of another session or position, or by a key that is gone."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"sealed_state does not open: {reason}")
 
 
 class EngineFailure(StatecastError):

@@ -11,12 +11,16 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from service.errors import (
+    DamagedState,
     DeadlinePassed,
     Draining,
     EngineFailure,
+    ForeignState,
     InvalidRequest,
     PositionConflict,
     QueueFull,
+    SealRefused,
+    SessionExists,
     StatecastError,
     StoreUnavailable,
     TokenLost,
@@ -35,6 +39,10 @@ _CODES: dict[type[StatecastError], grpc.StatusCode] = {
     DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     StoreUnavailable: grpc.StatusCode.UNAVAILABLE,
     TokenLost: grpc.StatusCode.ABORTED,
+    SessionExists: grpc.StatusCode.ALREADY_EXISTS,
+    ForeignState: grpc.StatusCode.FAILED_PRECONDITION,
+    DamagedState: grpc.StatusCode.DATA_LOSS,
+    SealRefused: grpc.StatusCode.DATA_LOSS,
     Draining: grpc.StatusCode.UNAVAILABLE,
     EngineFailure: grpc.StatusCode.INTERNAL,
 }
@@ -78,6 +86,15 @@ def status_of(error: StatecastError) -> Status:
         case UnknownSession(session_id=session_id):
             detail = error_details_pb2.ResourceInfo(resource_type="session", resource_name=session_id)
             return Status(code, message, field="session_id", detail=detail)
+        case SessionExists(session_id=session_id):
+            detail = error_details_pb2.ResourceInfo(resource_type="session", resource_name=session_id)
+            return Status(code, message, field="session_id", detail=detail)
+        case ForeignState(found=found, served=served):
+            info = {"model_digest": found, "served_digests": ",".join(served)}
+            detail = error_details_pb2.ErrorInfo(reason="FOREIGN_STATE", domain="statecast", metadata=info)
+            return Status(code, message, detail=detail)
+        case SealRefused():
+            return Status(code, message, field="sealed_state")
         case PositionConflict(committed=committed):
             info = {"committed_position": str(committed)}
             detail = error_details_pb2.ErrorInfo(

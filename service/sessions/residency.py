@@ -214,6 +214,10 @@ class Residency:
         if self.store.is_durable:
             await self.save(upgraded)
 
+    def idle_s(self, used_at_s: float) -> float:
+        """How long ago, at least 0, something was that happened at `used_at_s` since 1970-01-01 UTC."""
+        return max(self._clock.wall_s() - used_at_s, 0.0)
+
     def info(self, slot: int) -> SessionInfo:
         """Of a session in memory."""
         model = self.versions[int(self.table.versions[slot])].model

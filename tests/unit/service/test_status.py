@@ -21,6 +21,10 @@ EXAMPLES = {
     errors.DeadlinePassed: (errors.DeadlinePassed(), "DEADLINE_EXCEEDED"),
     errors.StoreUnavailable: (errors.StoreUnavailable("disk full"), "UNAVAILABLE"),
     errors.TokenLost: (errors.TokenLost(["a"]), "ABORTED"),
+    errors.SessionExists: (errors.SessionExists("m", "s"), "ALREADY_EXISTS"),
+    errors.ForeignState: (errors.ForeignState("m", "sha256:aa", ["sha256:bb"]), "FAILED_PRECONDITION"),
+    errors.DamagedState: (errors.DamagedState("session 's'", "its checksum is wrong"), "DATA_LOSS"),
+    errors.SealRefused: (errors.SealRefused("it was changed"), "DATA_LOSS"),
     errors.Draining: (errors.Draining(), "UNAVAILABLE"),
     errors.EngineFailure: (errors.EngineFailure("c0ffee"), "INTERNAL"),
 }
@@ -31,6 +35,8 @@ DETAILS = {
     errors.PositionConflict: error_details_pb2.ErrorInfo,
     errors.QueueFull: error_details_pb2.RetryInfo,
     errors.TooManySessions: error_details_pb2.QuotaFailure,
+    errors.SessionExists: error_details_pb2.ResourceInfo,
+    errors.ForeignState: error_details_pb2.ErrorInfo,
     errors.EngineFailure: error_details_pb2.RequestInfo,
 }
 
