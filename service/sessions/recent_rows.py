@@ -7,7 +7,7 @@ from service.engine.runner import Rows
 
 
 class RecentRows:
-    """A ring of `num_rows` rows a slot, in arrays that cost memory where sessions are. With 0 it keeps none."""
+    """A ring of `num_rows` rows a slot, in arrays that cost memory where sessions are; 0 keeps none."""
 
     def __init__(self, capacity: int, num_rows: int, num_features: int) -> None:
         self.num_rows = num_rows
@@ -31,7 +31,8 @@ class RecentRows:
             return self._rows.reshape(0, self._rows.shape[2])
         count = int(self._counts[slot])
         places = np.arange(max(count - self.num_rows, 0), count) % self.num_rows
-        return self._rows[slot, places]
+        rows: Rows = self._rows[slot, places]
+        return rows
 
     def put(self, slot: int, content: bytes) -> None:
         """Rows as `get` gave them, as bytes; replaces what the slot has."""

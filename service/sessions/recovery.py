@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.engine.runner import Reply
+from service.sessions.batch import row_indices
 from service.sessions.frame import Integers
 from service.sessions.residency import Residency
 from service.store.contract import NO_TIME, Record, Recovered
@@ -21,17 +22,32 @@ class _Tail:
     """Journalled entries of some records, each record's together and oldest first.
 
     Attributes:
-        record: (M,) index of each entry's record, ascending.
-        rows: (sum of num_steps, F).
+        entries: (5, M) each entry's record, ascending; position before and after it; last time; steps.
+        at_s: (M,) when it was journalled.
+        rows: (steps in all, F).
     """
 
-    record: Integers
-    before: Integers
-    after: Integers
-    last_times_us: Integers
-    num_steps: Integers
+    entries: Integers
     at_s: npt.NDArray[np.float64]
     rows: npt.NDArray[np.float64]
+
+    @property
+    def record(self) -> Integers:
+        """(M,) index of each entry's record."""
+        record: Integers = self.entries[0]
+        return record
+
+    @property
+    def num_steps(self) -> Integers:
+        """(M,) rows of each entry that step."""
+        steps: Integers = self.entries[4]
+        return steps
+
+    def only(self, chosen: Integers) -> "_Tail":
+        """The entries that `chosen` numbers, in its order."""
+        steps = self.num_steps
+        rows = row_indices((np.cumsum(steps) - steps)[chosen], steps[chosen])
+        return _Tail(self.entries[:, chosen], self.at_s[chosen], self.rows[rows])
 
 
 def recover(recovered: Recovered, residency: Residency) -> tuple[int, list[str]]:
@@ -58,44 +74,33 @@ def recover(recovered: Recovered, residency: Residency) -> tuple[int, list[str]]
 
 
 def _sorted(recovered: Recovered) -> _Tail:
+    """By record, without what the records hold already."""
+    names = ("index", "before", "after", "last_times_us", "num_steps")
     batches = recovered.tail
-    num_features = batches[0].rows.shape[1] if batches else 1
-    columns = [
-        np.concatenate([getattr(batch, name) for batch in batches] or [np.empty(0, np.int64)])
-        for name in ("index", "before", "after", "last_times_us", "num_steps")
-    ]
+    entries = np.concatenate(
+        [np.stack([getattr(batch, name) for name in names]) for batch in batches]
+        or [np.empty((len(names), 0), np.int64)],
+        axis=1,
+    )
     at_s = np.concatenate([np.full(len(batch.index), batch.at_s) for batch in batches] or [np.empty(0)])
-    rows = np.concatenate([batch.rows for batch in batches] or [np.empty((0, num_features))])
-    index = columns[0]
+    rows = np.concatenate([batch.rows for batch in batches] or [np.empty((0, 1))])
     positions = np.array([record.position for record in recovered.records], np.int64)
-    wanted = (index >= 0) & (columns[2] > positions[np.maximum(index, 0)])
-    order = np.argsort(index, kind="stable")
-    order = order[wanted[order]]
-    steps = columns[4]
-    starts = np.cumsum(steps) - steps
-    return _Tail(*(column[order] for column in columns), at_s[order], rows[_rows(starts[order], steps[order])])
-
-
-def _rows(starts: Integers, lengths: Integers) -> Integers:
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.repeat(starts - (ends - lengths), lengths) + np.arange(total)
+    wanted = (entries[0] >= 0) & (entries[2] > positions[np.maximum(entries[0], 0)])
+    order = np.argsort(entries[0], kind="stable")
+    return _Tail(entries, at_s, rows).only(order[wanted[order]])
 
 
 def _checked(tail: _Tail, records: Sequence[Record]) -> tuple[_Tail, set[int]]:
     """Each entry must begin where the one before it ended; a record of which one does not is left out."""
     positions = np.array([record.position for record in records], np.int64)
-    expected = np.empty_like(tail.after)
-    expected[1:] = tail.after[:-1]
-    is_first = np.ones(len(tail.record), bool)
-    is_first[1:] = tail.record[1:] != tail.record[:-1]
-    expected[is_first] = positions[tail.record[is_first]]
-    broken = set(tail.record[tail.before != expected].tolist())
+    record, before, after = tail.entries[:3]
+    expected = np.concatenate([[0], after])[: len(after)]
+    is_first = np.concatenate([[True], record[1:] != record[:-1]])[: len(record)]
+    expected[is_first] = positions[record[is_first]]
+    broken = set(record[before != expected].tolist())
     if not broken:
         return tail, broken
-    keep = ~np.isin(tail.record, list(broken))
-    columns = [getattr(tail, name)[keep] for name in ("record", "before", "after", "last_times_us", "num_steps", "at_s")]
-    return _Tail(*columns, tail.rows[np.repeat(keep, tail.num_steps)]), broken
+    return tail.only(np.flatnonzero(~np.isin(record, list(broken)))), broken
 
 
 def _step(tail: _Tail, slots: Integers, residency: Residency) -> None:
@@ -121,16 +126,11 @@ def _in_batches(entries: Integers) -> Iterator[Integers]:
 
 def _commit(tail: _Tail, records: Sequence[Record], slots: Integers, residency: Residency) -> None:
     """Positions and times as after each record's last entry."""
-    last = np.flatnonzero(np.append(tail.record[1:] != tail.record[:-1], True)) if len(tail.record) else []
-    latest: dict[int, int] = {}
-    for entry in np.flatnonzero(tail.last_times_us != NO_TIME).tolist():
-        latest[int(tail.record[entry])] = int(tail.last_times_us[entry])
-    for entry in np.asarray(last, np.int64).tolist():
-        index = int(tail.record[entry])
-        record = records[index]
-        residency.table.recover(
-            int(slots[index]),
-            int(tail.after[entry]),
-            latest.get(index, record.last_time_us),
-            residency.idle_s(float(tail.at_s[entry])),
-        )
+    record, _, after, last_times_us, _ = tail.entries
+    timed = np.flatnonzero(last_times_us != NO_TIME)
+    # The last of several stays.
+    latest = dict(zip(record[timed].tolist(), last_times_us[timed].tolist(), strict=True))
+    last = dict(zip(record.tolist(), zip(after.tolist(), tail.at_s.tolist(), strict=True), strict=True))
+    for index, (position, at_s) in last.items():
+        last_time_us = latest.get(index, records[index].last_time_us)
+        residency.table.recover(int(slots[index]), position, last_time_us, residency.idle_s(at_s))

@@ -1,4 +1,4 @@
-"""Which sessions are in memory: they come from the store with their next row, and leave for it when room is short."""
+"""Which sessions are in memory: they come from the store with a row, and leave for it when room is short."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -26,7 +26,7 @@ Listener = Callable[[SessionEvent, SessionInfo], None]
 
 
 class Residency:
-    """The table of sessions in memory, their states in the versions' arenas, and the way to and from the store.
+    """The sessions in memory, their states in the versions' arenas, and the way to and from the store.
 
     Called between runs only, but for `make_room`, which touches no session that a run may step.
     """
@@ -96,8 +96,9 @@ class Residency:
             there = self.table.generations[slots] == generations
             for slot, name, is_there in zip(slots, ids, there.tolist(), strict=True):
                 self._leaving.pop(name, None)
-                if is_there and (error := self._placed(slot, found[name])) is not None:
-                    failed[slot] = error
+                fault = self._placed(slot, found[name]) if is_there else None
+                if fault is not None:
+                    failed[slot] = fault
         return failed
 
     def record(self, slot: int) -> Record:
@@ -139,18 +140,36 @@ class Residency:
         """Put a session into a slot of its own.
 
         Raises:
+            ForeignState, DamagedState: see `check`.
+        """
+        loaded = self.check(record)
+        loaded.model.runner.restore(np.array([slot]), loaded.states.unpack([record.states]))
+        self.recent.put(slot, record.recent)
+        self.table.place(slot, record, loaded.index, self._clock.wall_s())
+
+    def check(self, record: Record) -> Loaded:
+        """The version that a record's state is of.
+
+        Raises:
             ForeignState: no loaded version has its state.
             DamagedState: its state has another size.
         """
         loaded = self.versions.by_digest(record.digest)
         if loaded is None:
-            raise ForeignState(self.versions.newest.model.manifest.digest, record.digest)
+            served = [each.model.manifest.digest for each in self.versions.all()]
+            raise ForeignState(self.name, record.digest, served)
         if len(record.states) != loaded.states.num_bytes:
             found = f"{len(record.states)} bytes of state, expected {loaded.states.num_bytes}"
-            raise DamagedState(record.session_id, found)
-        loaded.model.runner.restore(np.array([slot]), loaded.states.unpack([record.states]))
-        self.recent.put(slot, record.recent)
-        self.table.place(slot, record, loaded.index, self._clock.wall_s())
+            raise DamagedState(f"session {record.session_id!r}", found)
+        return loaded
+
+    def end(self, slot: int) -> None:
+        """A session of memory is over; rows that wait for it begin a new one."""
+        for loaded in self.versions.all():
+            loaded.model.runner.reset(np.array([slot]))
+        self.recent.clear(np.array([slot]))
+        self.table.end(slot)
+        self.table.versions[slot] = self.versions.newest.index
 
     async def save_leaving(self) -> None:
         """Hand over those that made room. What the store does not take now stays for the next time."""
@@ -266,7 +285,7 @@ class Residency:
         if record is None:
             return None
         if isinstance(record, StoreFault):
-            return DamagedState(record.session_id, record.reason)
+            return DamagedState(f"session {record.session_id!r}", record.reason)
         try:
             self.place(slot, record)
         except StatecastError as error:

@@ -1,14 +1,14 @@
 """The loaded versions of one model, and what becomes of sessions when there is a newer one."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from service.engine.model import ServedModel
 from service.errors import UpgradeRefused
 from service.sessions.state_bytes import StateBytes
 
 
-class UpgradePolicy(str, Enum):
+class UpgradePolicy(StrEnum):
     """What sessions of an older version do.
 
     PIN: stay on it until they end. CARRY: take their state along. REPLAY: the new version runs over their
@@ -67,7 +67,9 @@ class Versions:
         for what in ("features", "horizon", "quantile_levels", "frequency"):
             found, expected = getattr(new, what), getattr(old, what)
             if found != expected:
-                reason = f"its {what} are {found}, those of version {self.newest.model.version} are {expected}"
+                reason = (
+                    f"its {what} are {found}, those of version {self.newest.model.version} are {expected}"
+                )
                 raise UpgradeRefused(model.name, model.version, f"{reason}; serve it under another name")
         if policy is UpgradePolicy.CARRY and new.states != old.states:
             raise UpgradeRefused(model.name, model.version, "its states differ; use pin or replay")

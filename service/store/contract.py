@@ -157,6 +157,14 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def peek(self, model: str, session_id: str) -> "Record | StoreFault | None":
+        """As `load` of one, but taking nothing over: whoever has the session keeps it.
+
+        Raises:
+            StoreUnavailable: it cannot be read now.
+        """
+        ...
+
     async def commit(self, model: str, changes: Changes) -> Committed:
         """Store a batch: every session of it or, where it raises, none. Returns when it is as durable as the
         store promises.

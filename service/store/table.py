@@ -32,6 +32,7 @@ class SessionTable:
         versions: (capacity,) which of the loaded versions of the model each session's state is of.
         dirty: slots given back whose states are still to be reset.
         unloaded: slots of sessions that the store may know, to be loaded before they are stepped.
+        borrowed: slots of states that no session has and nobody keeps.
         must_load: whether the store may know a session that this table does not.
     """
 
@@ -63,6 +64,7 @@ class SessionTable:
         self._expired = expired or (lambda _: None)
         self.dirty: list[int] = []
         self.unloaded: list[int] = []
+        self.borrowed: set[int] = set()
         self.must_load = False
         # The version that new sessions begin with.
         self.newest = 0
@@ -162,6 +164,14 @@ class SessionTable:
     def capacity(self) -> int:
         """Sessions that memory has room for."""
         return self._allocator.capacity
+
+    def names(self) -> list[str]:
+        """Ids of sessions that have committed, those of borrowed slots left out."""
+        return [
+            name
+            for name, slot in self._slots.items()
+            if self._is_committed[slot] and slot not in self.borrowed
+        ]
 
     def is_named(self, slot: int) -> bool:
         """Whether somebody waits for a session of this slot that has not committed."""
