@@ -30,8 +30,10 @@ def make(path: Path) -> None:
     torch.manual_seed(0)
     forecaster = Forecaster(Architecture("lstm", 1, _HIDDEN, _NUM_LAYERS, 0.0, _HORIZON, _LEVELS)).eval()
     with torch.no_grad():
-        # A fresh head starts near persistence, which would hide a state that went astray.
-        forecaster.head.linear.weight.mul_(20.0)
+        # A fresh head starts near persistence, which would hide a state that went astray, and with
+        # biases of zero, which the exporter drops.
+        for parameter in forecaster.head.parameters():
+            parameter.mul_(20.0).add_(0.01)
     model = to_onnx(forecaster)
     never = datetime(2020, 1, 1, tzinfo=UTC)
     manifest = manifest_for(
@@ -50,7 +52,8 @@ def make(path: Path) -> None:
 
 def repository(code: Path, cache: Path) -> Path:
     """A repository with the model as `code` (a checkout) exports it; made once for each state of it."""
-    sources = sorted([*(code / "models").rglob("*.py"), code / "training" / "export.py", Path(__file__)])
+    graph = [code / "training" / name for name in ("export.py", "operators.py")]
+    sources = sorted([*(code / "models").rglob("*.py"), *filter(Path.exists, graph), Path(__file__)])
     key = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     made = cache / f"repository-{key}"
     file = made / NAME / "1" / "model.onnx"

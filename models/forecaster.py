@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from models.cells import CELLS
 from models.heads import QuantileHead
-from models.scaling import RunningScaler
+from models.scaling import RunningScaler, Scaled
 from models.state import State, StateInit
 
 
@@ -56,22 +56,32 @@ class Forecaster(nn.Module):
         Returns:
             Scaled quantiles (B, T, K, Q) float32; location and scale (B, T) float64; next state.
         """
-        scaled, scaler_next = self.scaler(x, state)
-        hidden, cell_next = self.cell.sequence(scaled.inputs, state)
-        return self.head(hidden), scaled.location, scaled.scale, {**cell_next, **scaler_next}
+        hidden, scaled, after = self._advance(x, state)
+        return self.head(hidden), scaled.location[..., 0], scaled.scale[..., 0], after
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Forecast (B, T, K, Q) float32, raw units, made after each row, and the next state."""
-        quantiles, location, scale, after = self.scaled(x, state)
-        return _raw_units(quantiles, location, scale), after
+        hidden, scaled, after = self._advance(x, state)
+        # Two axes for the head: ONNX adds a bias within the product of matrices, but not of a batch of them.
+        quantiles = self.head(hidden.flatten(0, 1)).unflatten(0, (-1, x.shape[1]))
+        return _raw_units(quantiles, scaled.location, scaled.scale), after
 
     def read_out(self, state: State) -> Tensor:
         """Forecast (B, K, Q) float32, raw units, from the state alone: that of the last row seen."""
         location, scale = self.scaler.location_and_scale(state)
         return _raw_units(self.head(self.cell.output(state)), location, scale)
 
+    def _advance(self, x: Tensor, state: State) -> tuple[Tensor, Scaled, State]:
+        """The recurrent output (B, T, H), what the scaler made of the rows, and the next state."""
+        scaled, scaler_next = self.scaler(x, state)
+        hidden, cell_next = self.cell.sequence(scaled.inputs, state)
+        return hidden, scaled, {**cell_next, **scaler_next}
+
 
 def _raw_units(quantiles: Tensor, location: Tensor, scale: Tensor) -> Tensor:
-    """location + scale * quantiles; (..., K, Q) with location and scale (...,). float64 until the end."""
-    raw = location[..., None, None] + scale[..., None, None] * quantiles.to(torch.float64)
-    return raw.to(torch.float32)
+    """location + scale * quantiles, float32: (..., K, Q) with location and scale (..., 1).
+
+    In float32, as the answer is: float64 in between would move its last digit at most.
+    """
+    location, scale = (value.to(torch.float32).unsqueeze(-1) for value in (location, scale))
+    return location + scale * quantiles

@@ -1,4 +1,8 @@
-"""Causal running scaling: each row is scaled by what was seen up to that row, in the exported graph."""
+"""Causal running scaling: each row is scaled by what was seen up to that row, in the exported graph.
+
+A served row pays for each operator more than for its numbers, so the formulas here are chosen for few
+and cheap operators: see docs/decisions/0007-a-lean-graph.md before adding one.
+"""
 
 from dataclasses import dataclass
 
@@ -9,6 +13,9 @@ from models.state import State, StateInit
 
 # A clean feature is a few units wide; further out only says "far", and must not drown the gates.
 _CLIP = 20.0
+# Under a square root: no deviation divides a difference that is zero as well.
+_LEAST_VARIANCE = 1e-300
+_STATE = "scale_values"
 
 
 @dataclass(frozen=True)
@@ -17,8 +24,8 @@ class Scaled:
 
     Attributes:
         inputs: (B, T, 2 F + 1) float32, unitless: standardised values, observed marks, the target's change.
-        location: (B, T) float64, raw units: the target's last observed value.
-        scale: (B, T) float64, raw units, positive: the target's mean absolute change so far.
+        location: (B, T, 1) float64, raw units: the target's last observed value.
+        scale: (B, T, 1) float64, raw units, positive: the target's mean absolute change so far.
     """
 
     inputs: Tensor
@@ -37,25 +44,30 @@ class RunningScaler(nn.Module):
     2^24 rows, and E[x^2] - E[x]^2 cancels where the level is far above the deviation.
     """
 
+    zero: Tensor
+    one: Tensor
+    least_variance: Tensor
+
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features
         self.input_size = 2 * num_features + 1
+        # With axes of one: ONNX Runtime 1.31 goes value by value where a bare number meets (B, T, 1).
+        for name, value in (("zero", 0.0), ("one", 1.0), ("least_variance", _LEAST_VARIANCE)):
+            number = torch.full((1, 1, 1), value, dtype=torch.float64)
+            self.register_buffer(name, number, persistent=False)
 
     def state_init(self) -> dict[str, StateInit]:
-        """Two tensors and not seven: each costs a server a gather and a scatter for every batch.
+        """One tensor: each costs a server a gather and a scatter for every batch.
 
-        `scale_values`, (F, 5): count, origin, sum, sum of squares and last value of each feature.
-        `scale_changes`, (2,): count and sum of the target's absolute changes.
+        (1, 5 F + 1), a row like those of a chunk: each feature's count, last value, origin, sum and
+        sum of squares about the origin; the sum of the target's absolute changes.
         """
-        return {
-            "scale_values": StateInit((self.num_features, 5), torch.float64),
-            "scale_changes": StateInit((2,), torch.float64),
-        }
+        return {_STATE: StateInit((1, 5 * self.num_features + 1), torch.float64)}
 
     def num_observed(self, state: State) -> Tensor:
         """Observations of the target so far, (B,) float64."""
-        return state["scale_values"][:, 0, 0]
+        return state[_STATE][:, 0, 0]
 
     def forward(self, x: Tensor, state: State) -> tuple[Scaled, State]:
         """Scale a chunk and advance the running sums over it.
@@ -64,63 +76,61 @@ class RunningScaler(nn.Module):
             x: (B, T, F) float64, raw units, NaN where missing.
             state: by name; not changed.
         """
-        count_before, origin_before, sum_before, squares_before, last_before = (
-            state["scale_values"].unsqueeze(1).unbind(-1)
-        )
-        observed = ~torch.isnan(x)
+        num = self.num_features
+        count_before, last_before, origin_before, sums_before = self._columns(state)
+        observed = x == x  # NaN alone differs from itself; one operator, where ~isnan is two
         mark = observed.to(torch.float64)
-        value = torch.where(observed, x, torch.zeros_like(x))
         seen = torch.cumsum(mark, dim=1)
         count = count_before + seen
+        last, first = self._filled(torch.where(observed, x, self.zero), seen, last_before)
+        origin = torch.where(count_before.to(torch.bool), origin_before, first)
 
-        ring = _observed_in_order(value, observed, seen, last_before)
-        filled = torch.gather(ring, 1, seen.to(torch.int64))
-        previous = torch.cat([last_before, filled[:, :-1]], dim=1)
-        origin = torch.where(count_before > 0, origin_before, ring[:, 1:2])
+        # Zero until something was observed: then last and first are both the state's zero.
+        offset = last - origin
+        centred = offset * mark
+        target = offset[..., :1]
+        previous = torch.cat([(last_before - origin_before)[..., :1], target[:, :-1]], dim=1)
+        change = target - previous
+        sums = torch.cat([centred, centred * centred, change.abs()], dim=-1)
+        sums = sums_before + torch.cumsum(sums, dim=1)
+        total, squares, changes = torch.split(sums, [num, num, 1], dim=-1)
 
-        centred = (value - origin) * mark
-        total = sum_before + torch.cumsum(centred, dim=1)
-        squares = squares_before + torch.cumsum(centred * centred, dim=1)
-        mean = total / count.clamp(min=1.0)
-        deviation = torch.sqrt((squares / count.clamp(min=1.0) - mean * mean).clamp(min=0.0))
-        standard = (filled - origin - mean) / torch.where(deviation > 0, deviation, 1.0)
-
-        # A change needs an observation now and one before it.
-        changed = mark[..., :1] * (count[..., :1] > 1).to(torch.float64)
-        change = (filled - previous)[..., :1] * changed
-        changes = torch.cumsum(torch.cat([changed, change.abs()], dim=-1), dim=1)
-        changes = state["scale_changes"].unsqueeze(1) + changes
-        location, scale = _unit(filled[..., 0], changes)
-
-        started = (count > 0).to(torch.float64)
-        inputs = torch.cat([standard * started, mark, change / scale.unsqueeze(-1)], dim=-1)
-        sums = [count[:, -1], origin[:, 0], total[:, -1], squares[:, -1], filled[:, -1]]
-        after = {"scale_values": torch.stack(sums, dim=-1), "scale_changes": changes[:, -1]}
-        return Scaled(inputs.clamp(-_CLIP, _CLIP).to(torch.float32), location, scale), after
+        # (offset - mean) / deviation, both multiplied by the count: no division by a count of zero.
+        variance = torch.maximum(count * squares - total * total, self.least_variance)
+        standard = (count * offset - total) / torch.sqrt(variance)
+        location, scale = self._unit(count, last, changes)
+        inputs = torch.cat([standard, mark, change / scale], dim=-1).to(torch.float32)
+        after = torch.cat([count, last, origin, sums], dim=-1)[:, -1:]
+        return Scaled(inputs.clamp(-_CLIP, _CLIP), location, scale), {_STATE: after}
 
     def location_and_scale(self, state: State) -> tuple[Tensor, Tensor]:
-        """Location and scale after the last row, each (B,) float64, from the state alone."""
-        return _unit(state["scale_values"][:, 0, 4], state["scale_changes"])
+        """Location and scale after the last row, each (B, 1) float64, from the state alone."""
+        count, last, _, sums = self._columns(state)
+        location, scale = self._unit(count, last, sums[..., -1:])
+        return location[:, 0], scale[:, 0]
 
+    def _columns(self, state: State) -> tuple[Tensor, ...]:
+        """Count, last value and origin, (B, 1, F) each, and the running sums, (B, 1, 2 F + 1)."""
+        num = self.num_features
+        return torch.split(state[_STATE], [num, num, num, 2 * num + 1], dim=-1)
 
-def _observed_in_order(value: Tensor, observed: Tensor, seen: Tensor, last: Tensor) -> Tensor:
-    """The chunk's observations packed to the front, per feature: (B, T + 2, F); `last` is (B, 1, F).
+    def _filled(self, value: Tensor, seen: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """The last value observed up to each row and the chunk's first, (B, T, F) each; else `before`.
 
-    Row 0 holds the value before the chunk, row k the k-th observation, and the final row takes the
-    missing ones. Indexing it by the running count fills forward without a loop over time: ONNX has
-    no cumulative maximum.
-    """
-    num_steps = value.shape[1]
-    slot = torch.where(observed, seen.to(torch.int64), num_steps + 1)
-    ring = last.expand(-1, num_steps + 2, -1)
-    return torch.scatter(ring, 1, slot, value)
+        The chunk's observations are packed to the front behind `before`, (B, 1, F). Indexing that by
+        the running count fills forward without a loop over time: ONNX has no cumulative maximum. A
+        missing value adds its zero to the observation that came before it.
+        """
+        slot = seen.to(torch.int64)
+        packed = torch.cat([before, seen * self.zero], dim=1).scatter_add(1, slot, value)
+        return packed.gather(1, slot), packed.gather(1, slot.clamp(max=1))
 
+    def _unit(self, count: Tensor, last: Tensor, changes: Tensor) -> tuple[Tensor, Tensor]:
+        """The target's location and scale, (B, T, 1) each.
 
-def _unit(last: Tensor, changes: Tensor) -> tuple[Tensor, Tensor]:
-    """Location and scale (...) from the last value (...) and the count and sum of changes (..., 2).
-
-    Before any change was seen the level itself is the only scale there is.
-    """
-    count, total = changes.unbind(-1)
-    level = torch.where(last != 0, last.abs(), 1.0)
-    return last, torch.where(total > 0, total / count.clamp(min=1.0), level)
+        Before any change was seen the level itself is the only scale there is.
+        """
+        location = last[..., :1]
+        level = location.abs() + (location == self.zero).to(torch.float64)
+        mean = changes / (count[..., :1] - self.one)  # every observation but the first is a change
+        return location, torch.where(changes.to(torch.bool), mean, level)

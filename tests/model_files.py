@@ -26,8 +26,10 @@ def forecaster(cell: str, seed: int = 0, num_layers: int = 1, num_features: int 
         torch.manual_seed(seed)
         made = Forecaster(Architecture(cell, num_features, HIDDEN, num_layers, 0.0, HORIZON, LEVELS)).eval()
     with torch.no_grad():
-        # A fresh head starts near persistence, which would hide a state that went astray.
-        made.head.linear.weight.mul_(20.0)
+        # A fresh head starts near persistence, which would hide a state that went astray, and with
+        # biases of zero, which the exporter drops.
+        for parameter in made.head.parameters():
+            parameter.mul_(20.0).add_(0.01)
     return made
 
 

@@ -13,6 +13,7 @@ from models.artifact import FORECAST, READ_OUT, ROWS, next_name
 from models.forecaster import Forecaster
 from models.manifest import StateSpec
 from models.state import initial_state
+from training.operators import onnx_operators
 from training.quiet import errors_only
 
 OPSET = 20
@@ -53,8 +54,7 @@ def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
     states = initial_state(forecaster.state_init(), 3)
     rows = torch.zeros(3, 5, forecaster.architecture.num_features, dtype=torch.float64)
     dynamic = torch.export.Dim.DYNAMIC  # unlike AUTO, refuses to settle on the example's length
-    _forget_dispatch()
-    with _quiet():
+    with _quiet(), onnx_operators(surface, OPSET):
         program = torch.onnx.export(
             surface,
             (rows, tuple(states.values())),
@@ -69,7 +69,7 @@ def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
     assert program is not None  # None only where a file name was given
     model = program.model_proto
     _strip(model)
-    _free_time_axis(model)
+    _name_axes(model)
     _check_fused(model, forecaster)
     return model
 
@@ -89,16 +89,6 @@ def state_specs(forecaster: Forecaster) -> tuple[StateSpec, ...]:
     )
 
 
-def _forget_dispatch() -> None:
-    """Let the exporter's recurrence with a dynamic time axis be found.
-
-    torch 2.13 swaps `py_kernels` of these operators while it exports but not the cache in front of
-    them (torch/export/_patches.py): a second export in one process would unroll the example's length.
-    """
-    for operator in (torch.ops.aten.lstm.input, torch.ops.aten.gru.input):
-        operator._dispatch_cache.clear()
-
-
 def _strip(model: onnx.ModelProto) -> None:
     """Drop the exporter's notes: stack traces hold paths of this machine and would change the digest."""
     graph = model.graph
@@ -115,16 +105,17 @@ def _strip(model: onnx.ModelProto) -> None:
         part.ClearField("doc_string")
 
 
-def _free_time_axis(model: onnx.ModelProto) -> None:
-    """Drop shapes that are only said: torch 2.13 notes the example's length on a recurrence's output.
+def _name_axes(model: onnx.ModelProto) -> None:
+    """Say `batch` and `time` where the exporter numbers the free axes, batches differently by tensor.
 
-    The graph itself has no fixed length, which the parity check proves; ONNX Runtime infers the rest.
+    Noted shapes within the graph hold those numbers too; ONNX Runtime infers them again.
     """
-    del model.graph.value_info[:]
-    forecast = next(tensor for tensor in model.graph.output if tensor.name == FORECAST)
-    time = forecast.type.tensor_type.shape.dim[1]
-    time.Clear()
-    time.dim_param = "time"
+    graph = model.graph
+    del graph.value_info[:]
+    for tensor in (*graph.input, *graph.output):
+        for axis, name in zip(tensor.type.tensor_type.shape.dim, ("batch", "time"), strict=False):
+            if axis.HasField("dim_param"):
+                axis.dim_param = name
 
 
 def _check_fused(model: onnx.ModelProto, forecaster: Forecaster) -> None:

@@ -1,8 +1,11 @@
 """Gated recurrent unit."""
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from models.cells.initialisation import orthogonal_recurrence
+from models.cells.protocol import hidden_name
 from models.state import State, StateInit
 
 
@@ -12,26 +15,34 @@ class GRU(nn.Module):
         r, z = sigmoid(W x_t + U h_{t-1} + b),  n = tanh(W_n x_t + b_n + r * (U_n h_{t-1} + b_hn))
         h_t = (1 - z) * n + z * h_{t-1}
 
-    State: `h`, (L, H) float32 for a session. Exports to the ONNX `GRU` operator.
+    States: `hidden_0` (h) and so on for each layer, (H,) float32 for a session, as the ONNX `GRU`
+    operator of one layer takes them.
     """
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.gru = nn.GRU(
-            input_size, hidden_size, num_layers, batch_first=True, dropout=dropout if num_layers > 1 else 0.0
+        self.layers = nn.ModuleList(
+            nn.GRU(hidden_size if layer else input_size, hidden_size) for layer in range(num_layers)
         )
-        orthogonal_recurrence(self.gru)
+        self.dropout = nn.Dropout(dropout)
+        for layer in self.layers:
+            orthogonal_recurrence(cast(nn.GRU, layer))
 
     def state_init(self) -> dict[str, StateInit]:
-        return {"h": StateInit((self.num_layers, self.hidden_size))}
+        """See `Cell.state_init`."""
+        return {hidden_name(layer): StateInit((self.hidden_size,)) for layer in range(len(self.layers))}
 
     def sequence(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance (B, T, I) -> outputs (B, T, H) and the next state; see `Cell.sequence`."""
-        y, h = self.gru(x, state["h"].transpose(0, 1).contiguous())
-        return y, {"h": h.transpose(0, 1)}
+        y = x.transpose(0, 1)
+        after: State = {}
+        for number, layer in enumerate(self.layers):
+            y = self.dropout(y) if number else y
+            y, following = layer(y, state[hidden_name(number)].unsqueeze(0))
+            after[hidden_name(number)] = following.squeeze(0)
+        return y.transpose(0, 1), after
 
     def output(self, state: State) -> Tensor:
         """(B, H): the top layer's h."""
-        return state["h"][:, -1]
+        return state[hidden_name(len(self.layers) - 1)]

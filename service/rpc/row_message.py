@@ -10,7 +10,7 @@ import struct
 from typing import NamedTuple
 
 from service.rpc import validation, wire
-from service.sessions.frame import NO_POSITION
+from service.sessions.frame import FIRST_TIME_US, LAST_TIME_US, NO_POSITION
 from service.store.contract import NO_TIME
 from statecast.v1 import forecast_pb2 as pb
 
@@ -78,7 +78,7 @@ class RowShape:
                 return None
         if self._has_time:
             time_us = parts[7 if self._has_position else 5]
-            if not validation.FIRST_TIME_US <= time_us <= validation.LAST_TIME_US:
+            if not FIRST_TIME_US <= time_us <= LAST_TIME_US:
                 return None
         values = parts[self._values]
         if not (all(map(math.isfinite, values)) and _is_varint(parts[1])):

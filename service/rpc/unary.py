@@ -58,6 +58,7 @@ async def forecast(
     validation.check_reply_size(num_rows, reply, manifest, limits.max_message_bytes)
     values, times = _values(request, manifest), _times(request)
     position = request.position if request.HasField("position") else NO_POSITION
+    validation.check_position(position)
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     if num_rows == 1:
         single_rows.check_room()

@@ -6,11 +6,12 @@ import numpy.typing as npt
 from models.manifest import Manifest
 from service.engine.runner import Reply, Rows
 from service.errors import InvalidRequest
+from service.sessions.frame import FIRST_TIME_US, LAST_TIME_US
 from statecast.v1 import forecast_pb2 as pb
 
 MAX_SESSION_ID_BYTES = 256
-# The years 1 to 9999, in microseconds since 1970-01-01 UTC; differences of these fit an int64.
-FIRST_TIME_US, LAST_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+# Of the int64 that positions are kept in.
+_LAST_POSITION = (1 << 63) - 1
 
 REPLIES: dict[int, Reply] = {
     pb.REPLY_UNSPECIFIED: Reply.LAST,
@@ -54,6 +55,16 @@ def horizon_of(number: int, manifest: Manifest) -> int:
     if number > manifest.horizon:
         raise InvalidRequest("horizon", number, f"at most {manifest.horizon}, the model's horizon")
     return number or manifest.horizon
+
+
+def check_position(position: int) -> None:
+    """One that a session can have; a column of int64 holds no other.
+
+    Raises:
+        InvalidRequest: it is beyond.
+    """
+    if position > _LAST_POSITION:
+        raise InvalidRequest("position", position, f"at most {_LAST_POSITION}")
 
 
 def check_num_rows(num_rows: int, field: str, max_rows: int) -> None:

@@ -14,6 +14,8 @@ from service.errors import StatecastError
 Integers = npt.NDArray[np.int64]
 
 NO_POSITION = -1
+# The years 1 to 9999, in microseconds since 1970-01-01 UTC; differences of these fit an int64.
+FIRST_TIME_US, LAST_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 # The rows of `FrameResult.counts`, as the messages name them.
 COUNTS = ("num_skipped", "num_late", "num_missing_steps")
 

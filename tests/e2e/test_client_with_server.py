@@ -1,10 +1,14 @@
 """The client and the real server: what one sends the other understands."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
 import statecast
 from statecast import AsyncClient, Client, InvalidRequest, NotFound, PositionConflict
+from tests.cuttable_proxy import CuttableProxy
+from tests.reference import assert_close
 
 TIMES = np.datetime64("2024-05-01T00", "h") + np.arange(6)
 ROWS = np.random.default_rng(0).normal(10, 3, (6, 2))
@@ -104,3 +108,90 @@ async def test_the_awaiting_client_speaks_the_same(server):
         assert await session.refresh() == 4
         with pytest.raises(statecast.NotFound):
             await client.model("three")
+
+
+NUM_SERIES = 20
+MANY_ROWS = np.random.default_rng(1).normal(10, 3, (NUM_SERIES, 30, 2))
+MANY_TIMES = np.datetime64("2024-05-01T00", "h") + np.arange(MANY_ROWS.shape[1])
+
+
+@pytest.fixture(scope="module")
+def one_by_one(server):
+    """(series, rows, K, Q): the forecast after each row, each by a call of its own."""
+    with Client(server.address) as client:
+        model = client.model("two")
+        sessions = [client.session(model, f"alone-{series}") for series in range(NUM_SERIES)]
+        return np.array([
+            [session.forecast(row, time).forecast.values for row, time in zip(rows, MANY_TIMES, strict=True)]
+            for session, rows in zip(sessions, MANY_ROWS, strict=True)
+        ])  # fmt: skip
+
+
+def _each_row(sessions):
+    """Calls in the order in which rows come in: all series' first, then all series' second."""
+    return [
+        session.forecast(MANY_ROWS[series, number], time)
+        for number, time in enumerate(MANY_TIMES)
+        for series, session in enumerate(sessions)
+    ]
+
+
+def _in_series(results):
+    values = np.array([result.forecast.values for result in results])
+    return values.reshape(len(MANY_TIMES), NUM_SERIES, *values.shape[1:]).swapaxes(0, 1)
+
+
+def test_single_rows_share_frames_and_forecast_as_alone(client, one_by_one):
+    """Six hundred calls are a few frames, and each is answered as if it had been the only one."""
+    with client.stream("two") as stream:
+        stream.open([f"shared-{series}" for series in range(NUM_SERIES)])
+        sessions = [stream.session(f"shared-{series}") for series in range(NUM_SERIES)]
+        answers = _each_row(sessions)
+        results = [answer.result() for answer in answers]
+        assert stream._core._num_frames <= len(answers) // 5
+    assert_close(_in_series(results), one_by_one)
+    assert [result.position for result in results] == np.repeat(np.arange(1, 31), NUM_SERIES).tolist()
+
+
+async def test_single_rows_awaited_share_a_frame(server, one_by_one):
+    """Six hundred calls made in one turn of the event loop are one frame."""
+    async with AsyncClient(server.address) as client, client.stream("two") as stream:
+        sessions = [stream.session(f"awaited-{series}") for series in range(NUM_SERIES)]
+        results = await asyncio.gather(*_each_row(sessions))
+        assert stream._core._num_frames == 1
+    assert_close(_in_series(results), one_by_one)
+
+
+async def test_single_rows_survive_a_cut_connection(server, one_by_one):
+    """Replies are held back and then lost with rows in flight: the forecasts go on as if nothing had been."""
+    with CuttableProxy(server.address) as proxy:
+        async with AsyncClient(proxy.address) as client, client.stream("two") as stream:
+            sessions = [stream.session(f"cut-{series}") for series in range(NUM_SERIES)]
+            for number, time in enumerate(MANY_TIMES):
+                if number == 10:
+                    proxy.hold_replies()
+                answers = [
+                    session.forecast(MANY_ROWS[series, number], time)
+                    for series, session in enumerate(sessions)
+                ]
+                if number == 10:
+                    await asyncio.sleep(0)  # the frame is sent
+                    proxy.cut()
+                results = await asyncio.gather(*answers)
+        assert proxy.num_cut >= 1
+    assert [result.position for result in results] == [30] * NUM_SERIES
+    assert_close(np.array([result.forecast.values for result in results]), one_by_one[:, -1])
+
+
+def test_a_refused_single_row_fails_its_own_call_alone(client):
+    """A missing value where the model requires one, and an id too long: their neighbours are applied."""
+    with client.stream("two") as stream:
+        session, long = stream.session("refused-single"), stream.session("x" * 300)
+        answers = [session.forecast([value, 1]) for value in (1, 2)]
+        wrong = [session.observe([3, np.nan]), long.observe([1, 1]), session.observe([4, np.inf])]
+        answers += [session.forecast([value, 1]) for value in (5, 6)]
+        assert [answer.result().position for answer in answers] == [1, 2, 3, 4]
+        for answer, words in zip(wrong, ["temperature", "300 bytes", "finite"], strict=True):
+            with pytest.raises(InvalidRequest, match=words):
+                answer.result()
+        assert stream.position("refused-single") == 4

@@ -93,9 +93,9 @@ def test_where_in_place_steps_differ_numpy_serves(tmp_path, monkeypatch):
 
 
 def _swap_states(model: onnx.ModelProto) -> None:
-    """h_next returns c and c_next returns h: shapes and names agree, meanings do not."""
+    """The next hidden is the cell and the next cell the hidden: shapes and names agree, meanings do not."""
     for node in model.graph.node:
-        swap = {"h_next": "c_next", "c_next": "h_next"}
+        swap = {"hidden_0_next": "cell_0_next", "cell_0_next": "hidden_0_next"}
         node.output[:] = [swap.get(name, name) for name in node.output]
 
 

@@ -5,11 +5,14 @@ from collections import Counter
 import onnx
 import pytest
 import torch
+from onnx.utils import Extractor
+from torch import nn
 
-from models.artifact import check, unseal
+from models.artifact import FORECAST, READ_OUT, ROWS, check, next_name, unseal
 from models.manifest import Manifest
 from tests import model_files
 from training.export import ExportError, _check_fused, to_onnx
+from training.operators import onnx_operators
 
 
 @pytest.mark.parametrize(("cell", "operator"), [("lstm", "LSTM"), ("gru", "GRU")])
@@ -20,6 +23,21 @@ def test_recurrence_is_one_operator_a_layer(cell: str, operator: str, num_layers
     operators = Counter(node.op_type for node in onnx.load_model_from_string(content).graph.node)
     assert operators[operator] == num_layers
     assert not {"Loop", "Scan", "If"} & set(operators)
+
+
+def test_a_row_pays_for_few_operators() -> None:
+    """What is around the recurrence stays small, and moves states as little as a layer's operator needs."""
+    content, manifest = model_files.sealed("m", "lstm", num_layers=2, features=("y",))
+    states = [state.name for state in manifest.states]
+    outputs = [FORECAST, *map(next_name, states)]
+    graph = Extractor(onnx.load_model_from_string(content)).extract_model([ROWS, *states], outputs).graph
+    operators = Counter(node.op_type for node in graph.node)
+    assert sum(operators.values()) <= 90
+    # The rows' into time first, the recurrent output's back.
+    assert operators["Transpose"] == 2
+    # A weight is stored once, and nothing is computed from weights alone.
+    weights = {tensor.name for tensor in graph.initializer}
+    assert all(set(node.input) - weights for node in graph.node)
 
 
 def test_file_agrees_with_its_manifest(lstm_file: tuple[bytes, Manifest]) -> None:
@@ -41,14 +59,13 @@ def test_export_again_in_one_process_gives_the_same_digest() -> None:
 def test_time_axis_stays_dynamic(gru_file: tuple[bytes, Manifest]) -> None:
     """No shape in the graph holds on to the length of the exporter's example."""
     model, _ = unseal(gru_file[0])
-    for output in model.graph.output:
-        if output.name == "forecast":
-            assert [dim.HasField("dim_param") for dim in output.type.tensor_type.shape.dim] == [
-                True,
-                True,
-                False,
-                False,
-            ]
+    axes = {
+        tensor.name: [dim.dim_param for dim in tensor.type.tensor_type.shape.dim]
+        for tensor in (*model.graph.input, *model.graph.output)
+    }
+    assert axes[ROWS] == ["batch", "time", ""]
+    assert axes[FORECAST] == ["batch", "time", "", ""]
+    assert axes[READ_OUT] == ["batch", "", ""]
 
 
 def test_unfused_recurrence_is_refused() -> None:
@@ -65,3 +82,13 @@ def test_training_mode_is_left_alone() -> None:
     assert forecaster.training
     assert all(parameter.requires_grad for parameter in forecaster.parameters())
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.LSTM(2, 3, num_layers=2), nn.GRU(2, 3, batch_first=True), nn.LSTM(2, 3, bias=False)]
+)
+def test_layers_of_another_kind_are_not_exported_wrongly(layer: nn.RNNBase) -> None:
+    """A recurrence that one operator would not compute is refused, and works as before afterwards."""
+    with pytest.raises(NotImplementedError, match="expected one layer"), onnx_operators(layer, 20):
+        pass
+    assert "forward" not in vars(layer)

@@ -97,7 +97,7 @@ def test_a_fresh_lane_forgets_and_its_neighbour_does_not() -> None:
     for name, value in mixed._carried.items():
         torch.testing.assert_close(value[0], fresh._carried[name][0])
         torch.testing.assert_close(value[1], carried._carried[name][1])
-    assert not torch.equal(fresh._carried["h"], carried._carried["h"])
+    assert not torch.equal(fresh._carried["hidden_0"], carried._carried["hidden_0"])
 
 
 def test_dropping_spares_required_features() -> None:

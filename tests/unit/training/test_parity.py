@@ -15,9 +15,9 @@ from training import train as train_module
 from training.parity import TOLERANCE, ParityError, check_parity
 
 
-def _damaged(model: onnx.ModelProto, operator: str, place: int) -> onnx.ModelProto:
-    """The graph with one number of the weights at input `place` of the first such operator moved a little."""
-    name = next(node.input[place] for node in model.graph.node if node.op_type == operator)
+def _damaged(model: onnx.ModelProto, operator: str, place: int, which: int = 0) -> onnx.ModelProto:
+    """The graph with one number of the weights at input `place` of one such operator moved a little."""
+    name = [node.input[place] for node in model.graph.node if node.op_type == operator][which]
     weight = next(initializer for initializer in model.graph.initializer if initializer.name == name)
     values = onnx.numpy_helper.to_array(weight).copy()
     values.flat[0] += 0.05
@@ -34,13 +34,15 @@ def test_torch_and_onnxruntime_agree(cell: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operator", "place"), [("MatMul", 1), ("Gemm", 1), ("GRU", 1), ("GRU", 2), ("GRU", 3)]
+    ("operator", "place", "which"),
+    [("Gemm", 1, 0), ("Gemm", 1, 1), ("Gemm", 2, 0), ("GRU", 1, 0), ("GRU", 2, 0), ("GRU", 3, 0)],
 )
-def test_one_weight_that_differs_is_found(operator: str, place: int) -> None:
-    """A twentieth on one weight, of the head, the read-out or the recurrence, is refused."""
+def test_one_weight_that_differs_is_found(operator: str, place: int, which: int) -> None:
+    """A twentieth on one weight, of the head's two parts or the recurrence, is refused."""
     model = onnx.load_model_from_string(model_files.sealed("m", "gru")[0])
+    damaged = _damaged(model, operator, place, which).SerializeToString()
     with pytest.raises(ParityError, match="expected at most"):
-        check_parity(_damaged(model, operator, place).SerializeToString(), model_files.forecaster("gru"))
+        check_parity(damaged, model_files.forecaster("gru"))
 
 
 def test_state_that_is_not_carried_is_found() -> None:
@@ -48,10 +50,10 @@ def test_state_that_is_not_carried_is_found() -> None:
     model = onnx.load_model_from_string(model_files.sealed("m", "lstm")[0])
     for node in model.graph.node:
         for index, output in enumerate(node.output):
-            if output == "c_next":
-                node.output[index] = "c_lost"
-    model.graph.node.append(onnx.helper.make_node("Identity", ["c"], ["c_next"]))
-    with pytest.raises(ParityError, match=r"c_next|forecast"):
+            if output == "cell_0_next":
+                node.output[index] = "cell_0_lost"
+    model.graph.node.append(onnx.helper.make_node("Identity", ["cell_0"], ["cell_0_next"]))
+    with pytest.raises(ParityError, match=r"cell_0_next|forecast"):
         check_parity(model.SerializeToString(), model_files.forecaster("lstm"))
 
 
@@ -60,7 +62,7 @@ def test_not_a_number_is_found() -> None:
     forecaster = copy.deepcopy(model_files.forecaster("gru"))
     content, _ = model_files.sealed("m", "gru")
     with torch.no_grad():
-        forecaster.head.linear.bias[0] = np.nan
+        forecaster.head.centre.bias[0] = np.nan
     with pytest.raises(ParityError, match="nan"):
         check_parity(content, forecaster)
 
