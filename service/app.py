@@ -122,7 +122,7 @@ class Server:
     def _worker(self, model: ServedModel, clock: Clock) -> SessionWorker:
         s = self._settings
         steps = StepLimits(s.max_gap_steps, s.max_rows_per_chunk + s.max_gap_steps)
-        limits = Limits(s.session_ttl_s, s.max_batch_size, s.max_queued_rows, _MAX_INLINE_ROWS, steps)
+        limits = Limits(s.session_ttl_s, s.max_sessions, s.max_batch_size, s.max_queued_rows, _MAX_INLINE_ROWS, steps)
         return SessionWorker(model, limits, clock, self._executor)
 
     def _add_services(self) -> None:

@@ -8,7 +8,14 @@ import structlog
 from service.clock import Clock
 from service.engine.arena import Slots
 from service.engine.runner import Reply
-from service.errors import DamagedState, ForeignState, StatecastError, StoreUnavailable, TokenLost
+from service.errors import (
+    DamagedState,
+    ForeignState,
+    StatecastError,
+    StoreUnavailable,
+    TokenLost,
+    TooManySessions,
+)
 from service.sessions.info import SessionEvent, SessionInfo
 from service.sessions.recent_rows import RecentRows
 from service.sessions.versions import Loaded, UpgradePolicy, Versions
@@ -32,13 +39,22 @@ class Residency:
     """
 
     def __init__(
-        self, versions: Versions, ttl_s: float, num_recent_rows: int, clock: Clock, store: SessionStore
+        self,
+        versions: Versions,
+        max_sessions: int,
+        ttl_s: float,
+        num_recent_rows: int,
+        clock: Clock,
+        store: SessionStore,
     ) -> None:
         model = versions.newest.model
         self.name, self.versions, self.store = model.name, versions, store
         self.table = SessionTable(model.name, model.capacity, ttl_s, clock, self._make_room, self._expired)
         self.table.must_load = store.is_durable
         self.recent = RecentRows(model.capacity, num_recent_rows, len(model.manifest.features))
+        # Sessions that are not in memory; as other replicas open and end them, an estimate.
+        self.num_elsewhere = 0
+        self._max_sessions = max_sessions
         self._clock = clock
         self._leaving: dict[str, Record] = {}
         self._listeners: list[Listener] = []
@@ -96,7 +112,13 @@ class Residency:
             there = self.table.generations[slots] == generations
             for slot, name, is_there in zip(slots, ids, there.tolist(), strict=True):
                 self._leaving.pop(name, None)
-                fault = self._placed(slot, found[name]) if is_there else None
+                record = found[name]
+                if isinstance(record, Record):
+                    self.num_elsewhere = max(self.num_elsewhere - 1, 0)
+                elif record is None and self._is_full:
+                    failed[slot] = TooManySessions(self._max_sessions)
+                    continue
+                fault = self._placed(slot, record) if is_there else None
                 if fault is not None:
                     failed[slot] = fault
         return failed
@@ -293,7 +315,7 @@ class Residency:
         return None
 
     def _make_room(self) -> None:
-        if len(self._leaving) >= _MAX_LEAVING:
+        if len(self._leaving) >= _MAX_LEAVING or (not self.store.is_durable and self._is_full):
             return
         limit = min(max(self.table.capacity // _LEAVING_PART, 1), _MOST_LEAVING)
         slots = self.table.oldest_idle(limit)
@@ -304,7 +326,12 @@ class Residency:
         for slot in slots:
             self.tell(SessionEvent.EVICTED, self.info(slot))
             self.table.forget(slot)
+        self.num_elsewhere += len(slots)
         self.table.must_load = True
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.table) + self.num_elsewhere >= self._max_sessions
 
     def _expired(self, slot: int) -> None:
         self.tell(SessionEvent.EXPIRED, self.info(slot))

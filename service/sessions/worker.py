@@ -58,6 +58,7 @@ class Limits:
     """
 
     session_ttl_s: float
+    max_sessions: int
     max_batch_size: int
     max_queued_rows: int
     max_inline_rows: int
@@ -98,7 +99,12 @@ class SessionWorker:
         self.versions = Versions(model)
         self.store = store or MemoryStore()
         self.residency = Residency(
-            self.versions, limits.session_ttl_s, limits.num_recent_rows, clock, self.store
+            self.versions,
+            limits.max_sessions,
+            limits.session_ttl_s,
+            limits.num_recent_rows,
+            clock,
+            self.store,
         )
         self.table = self.residency.table
         self.admin = SessionAdmin(self.residency, self.between_batches, self.submit)

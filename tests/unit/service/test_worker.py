@@ -59,7 +59,7 @@ class Bench:
         self.clock = HandClock()
         bounds = {"max_batch_size": 100, "max_queued_rows": 10_000, "max_inline_rows": 0, **limits}
         model = ServedModel("sum", 1, MANIFEST, Frequency.parse("h"), max_sessions, self.runner)
-        limits = Limits(session_ttl_s=100.0, steps=StepLimits(5, 5_000), **bounds)
+        limits = Limits(session_ttl_s=100.0, max_sessions=max_sessions, steps=StepLimits(5, 5_000), **bounds)
         self.worker = SessionWorker(model, limits, self.clock, executor)
         self.frames = []
 
