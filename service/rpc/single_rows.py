@@ -94,7 +94,7 @@ class SingleRows:
         Raises:
             QueueFull: too many rows wait already.
         """
-        self._worker.check_room(1 + self._num_waiting)
+        self._worker.check_room(1, self._num_waiting)
 
     def add(self, row: SingleRow) -> None:
         """Take one row."""

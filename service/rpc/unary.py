@@ -74,8 +74,9 @@ async def forecast(
         if not done.done():
             done.set_result(None)
 
-    worker.check_room(num_rows)
+    # Rows that were collected came before these.
     single_rows.flush()
+    worker.check_room(num_rows)
     slots = np.array([worker.table.resolve(request.session_id)])
     lengths, positions = np.array([num_rows]), np.array([position])
     frame = Frame(slots, lengths, positions, times, values, reply, settled, deadline_s)

@@ -89,9 +89,7 @@ class SessionAdmin:
         after: list[Record] = []
 
         async def submit() -> None:
-            # No session's id holds a control character.
-            slot = self._resolve(f"\0{next(self._borrowed)}")
-            self._table.borrowed.add(slot)
+            slot = self._borrow()
             try:
                 self._residency.place(slot, record)
                 frame = frame_of(slot)
@@ -101,7 +99,8 @@ class SessionAdmin:
             told = frame.done
 
             def done(frame: Frame) -> object:
-                after.append(self._residency.record(slot))
+                moved = self._residency.record(slot)
+                after.append(replaced(moved, session_id=record.session_id))
                 self._give_back(slot)
                 return told(frame)
 
@@ -118,7 +117,19 @@ class SessionAdmin:
         record = await self._stored(session_id)
         if record is None:
             raise UnknownSession(self._residency.name, session_id)
+        if record.tail is not None:
+            record = self._up_to_date(record)
         return Snapshot(self._residency.info_of(record), record)
+
+    def _up_to_date(self, record: Record) -> Record:
+        """With the states after the rows that the store has beyond them."""
+        slot = self._borrow()
+        try:
+            self._residency.place(slot, record)
+            moved = self._residency.record(slot)
+            return replaced(moved, session_id=record.session_id, used_at_s=record.used_at_s)
+        finally:
+            self._give_back(slot)
 
     async def _stored(self, session_id: str) -> Record | None:
         """A session that is not in memory, as the store has it or will."""
@@ -193,6 +204,12 @@ class SessionAdmin:
         if slot in self._table.unloaded:
             self._table.unloaded.remove(slot)
         self._residency.reset_dirty()
+        return slot
+
+    def _borrow(self) -> int:
+        """A slot of no session's; no session's id holds a control character."""
+        slot = self._resolve(f"\0{next(self._borrowed)}")
+        self._table.borrowed.add(slot)
         return slot
 
     def _give_back(self, slot: int) -> None:

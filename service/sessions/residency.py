@@ -115,6 +115,8 @@ class Residency:
                 record = found[name]
                 if isinstance(record, Record):
                     self.num_elsewhere = max(self.num_elsewhere - 1, 0)
+                    if not self.store.is_durable:
+                        await self.store.delete(self.name, name)
                 elif record is None and self._is_full:
                     failed[slot] = TooManySessions(self._max_sessions)
                     continue
@@ -165,9 +167,19 @@ class Residency:
             ForeignState, DamagedState: see `check`.
         """
         loaded = self.check(record)
-        loaded.model.runner.restore(np.array([slot]), loaded.states.unpack([record.states]))
+        slots, runner = np.array([slot]), loaded.model.runner
+        if record.states:
+            runner.restore(slots, loaded.states.unpack([record.states]))
+        else:
+            runner.reset(slots)
         self.recent.put(slot, record.recent)
         self.table.place(slot, record, loaded.index, self._clock.wall_s())
+        tail = record.tail
+        if tail is not None:
+            if len(tail.rows):
+                runner.step(slots, tail.rows[None], Reply.NONE)
+                self.recent.add(slots, tail.rows[None])
+            self.table.move(slot, tail.position, tail.last_time_us)
 
     def check(self, record: Record) -> Loaded:
         """The version that a record's state is of.
@@ -180,7 +192,7 @@ class Residency:
         if loaded is None:
             served = [each.model.manifest.digest for each in self.versions.all()]
             raise ForeignState(self.name, record.digest, served)
-        if len(record.states) != loaded.states.num_bytes:
+        if len(record.states) not in (0, loaded.states.num_bytes):
             found = f"{len(record.states)} bytes of state, expected {loaded.states.num_bytes}"
             raise DamagedState(f"session {record.session_id!r}", found)
         return loaded

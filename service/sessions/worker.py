@@ -97,7 +97,7 @@ class SessionWorker:
         store: SessionStore | None = None,
     ) -> None:
         self.versions = Versions(model)
-        self.store = store or MemoryStore()
+        self.store = store or MemoryStore(limits.session_ttl_s, clock.wall_s)
         self.residency = Residency(
             self.versions,
             limits.max_sessions,
@@ -126,13 +126,16 @@ class SessionWorker:
         """The newest version: what new sessions begin with."""
         return self.versions.newest.model
 
-    def check_room(self, num_rows: int) -> None:
+    def check_room(self, num_rows: int, num_collected: int = 0) -> None:
         """Admission, before anything of a request is queued.
+
+        Args:
+            num_collected: rows that wait beside the queue, with whoever collects them.
 
         Raises:
             QueueFull: the rows that wait already leave no room.
         """
-        waiting, limit = self._queue.num_rows, self._limits.max_queued_rows
+        waiting, limit = self._queue.num_rows + num_collected, self._limits.max_queued_rows
         # A request larger than the whole queue passes when nothing else waits, or it never would.
         if waiting and waiting + num_rows > limit:
             raise QueueFull(limit, _RETRY_AFTER_S)

@@ -34,11 +34,13 @@ class Record:
         digest: of the model file that its states belong to.
         position: rows consumed.
         last_time_us: or NO_TIME.
-        states: the state tensors in the manifest's order, C order, little-endian, one after the other.
+        states: the state tensors in the manifest's order, C order, little-endian, one after the other;
+            empty for the model's initial states, at position 0.
         recent: the last rows that stepped the model, (R, F) float64, oldest first, missing steps as NaN
             rows; empty where none are kept.
         used_at_s: when a row last came, seconds since 1970-01-01 UTC.
         token: see above.
+        tail: rows that were committed after `position`; None where there are none. `load` and `peek` give it.
     """
 
     session_id: str
@@ -49,6 +51,22 @@ class Record:
     recent: bytes = b""
     used_at_s: float = 0.0
     token: int = NO_TOKEN
+    tail: "Tail | None" = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tail:
+    """Rows that bring the states of a record up to date: a store that keeps rows has no states of its own.
+
+    Attributes:
+        rows: (n, F) float64 to step the states with, oldest first, missing steps as NaN rows.
+        position: where the session stands after them; it may have moved further than by n.
+        last_time_us: after them, or NO_TIME.
+    """
+
+    rows: npt.NDArray[np.float64] = field(repr=False)
+    position: int
+    last_time_us: int
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -57,13 +75,13 @@ class Changes:
 
     Attributes:
         session_ids: (N,).
-        tokens: (N,), NO_TOKEN for a session that is new.
+        tokens: (N,), NO_TOKEN for a session that is new; refused where the id is taken.
         before: (N,) positions that the sessions stood at.
         after: (N,) positions that they stand at now.
         last_times_us: (N,) their last times now, or NO_TIME.
         num_steps: (N,) rows of `rows` that stepped each session; 0 where only its position moved.
         rows: (sum of num_steps, F) float64, entries one after the other, missing steps as NaN rows.
-        digest: of the model that stepped them.
+        digest: of the model that stepped them, and from now on the sessions'.
         at_s: now, seconds since 1970-01-01 UTC.
         states: reads the states after the batch, (N, state bytes) uint8, laid out as in `Record`. Called
             before `commit` first yields, or never: a store that keeps rows need not copy states.
@@ -158,7 +176,7 @@ class SessionStore(Protocol):
         ...
 
     async def peek(self, model: str, session_id: str) -> "Record | StoreFault | None":
-        """As `load` of one, but taking nothing over: whoever has the session keeps it.
+        """As `load` of one, but taking nothing over: whoever has the session keeps it, the token is NO_TOKEN.
 
         Raises:
             StoreUnavailable: it cannot be read now.
@@ -178,7 +196,8 @@ class SessionStore(Protocol):
         """Put sessions in whole: new ones (fork, import; token NO_TOKEN, replacing what bears the id), reset
         ones, checkpoints, and those that leave memory. Returns their tokens.
 
-        A record with a token is refused where the token is not the store's any more.
+        A record with a token is refused where the token is not the store's any more. One that commits have
+        overtaken, at a position above 0 but below theirs, is an old checkpoint: no committed row gets lost.
 
         Raises:
             StoreUnavailable: none was stored.

@@ -192,10 +192,14 @@ class SessionTable:
         idle_s = max(now_wall_s - record.used_at_s, 0.0) if record.used_at_s else 0.0
         self._used_at_s[slot] = self._clock.monotonic_s() - idle_s
 
-    def recover(self, slot: int, position: int, last_time_us: int, idle_s: float) -> None:
-        """A placed session has consumed more rows than its record says, `idle_s` ago."""
+    def move(self, slot: int, position: int, last_time_us: int) -> None:
+        """A placed session has consumed more rows than its record says."""
         self.positions[slot] = position
         self.last_times_us[slot] = last_time_us
+
+    def recover(self, slot: int, position: int, last_time_us: int, idle_s: float) -> None:
+        """`move`; the last of those rows came `idle_s` ago."""
+        self.move(slot, position, last_time_us)
         self._used_at_s[slot] = self._clock.monotonic_s() - idle_s
 
     def used_at_s(self, slot: int, now_wall_s: float) -> float:

@@ -16,8 +16,8 @@ from service.errors import (
     EngineFailure,
     InvalidRequest,
     PositionConflict,
+    QueueFull,
     TooManySessions,
-    UnknownSession,
 )
 from service.rpc.single_rows import SingleRow
 from service.sessions.frame import NO_POSITION, Frame
@@ -199,10 +199,11 @@ class Twins:
 
 def described(service, session_id):
     """A session as it stands, or none."""
-    try:
-        return service.worker.describe(session_id)
-    except UnknownSession:
+    slot = service.worker.table.find_or_none(session_id)
+    if slot is None:
         return None
+    info = service.worker.residency.info(slot)
+    return info
 
 
 def plain(told):
@@ -261,7 +262,7 @@ async def test_plain_rows_are_applied_alone():
         assert made.worker.num_alone == 3
         assert await settled(add(made, "a", 5.0, time_us=START_US + HOUR_US)) == [sent(15.0, 5)]
         assert made.worker.num_alone == 4
-        assert made.worker.describe("a").last_time_us == START_US + HOUR_US
+        assert (await made.worker.admin.read("a")).info.last_time_us == START_US + HOUR_US
 
 
 @pytest.mark.parametrize(
@@ -340,7 +341,7 @@ async def test_a_dropped_row_is_not_applied_and_nobody_is_told():
         assert await settled(first, other) == [sent(1.0), sent(5.0)]
         await turns()
         assert [row.told for row in (alone, second, among)] == [None] * 3
-        assert made.worker.describe("a").position == 1
+        assert (await made.worker.admin.read("a")).info.position == 1
         assert described(made, "c") is None
 
 
@@ -355,7 +356,7 @@ async def test_a_row_dropped_inside_a_run_still_commits():
         made.release()
         await settled(rows[1])
         assert rows[0].told is None
-        assert made.worker.describe("a").position == 1
+        assert (await made.worker.admin.read("a")).info.position == 1
 
 
 async def test_a_row_past_its_deadline_is_refused_and_those_beside_it_are_not():
@@ -390,6 +391,30 @@ async def test_a_session_does_not_expire_while_its_row_waits():
         made.clock.now_s = 2 * TTL_S
         newcomer = add(made, "b", 5.0)
         assert await settled(waiting, newcomer) == [sent(3.0, 2), sent(5.0)]
+
+
+@pytest.mark.parametrize("num_before", [0, 1])
+async def test_rows_that_are_collected_count_as_waiting(num_before):
+    """However many come before a batch is taken, no more than the bound are let in."""
+    async with sum_service(max_queued_rows=10) as made:
+        waiting = [submit(made, "before") for _ in range(num_before)]
+        rows = [add(made, f"s{number}") for number in range(10 - num_before)]
+        with pytest.raises(QueueFull):
+            add(made, "one too many")
+        await asyncio.gather(*waiting)
+        await settled(*rows)
+        assert described(made, "one too many") is None
+        await settled(add(made, "later"))
+
+
+async def test_a_call_of_many_rows_counts_those_collected_before_it():
+    """It is refused where they leave no room for it."""
+    async with sum_service(max_queued_rows=10) as made:
+        rows = [add(made, f"s{number}") for number in range(5)]
+        call = made.call(pb.ForecastRequest(model="sum", session_id="a", rows=[pb.Row(values=[1])] * 6))
+        with pytest.raises(QueueFull):
+            await call
+        await settled(*rows)
 
 
 @pytest.mark.parametrize("num_rows", [1, 2])

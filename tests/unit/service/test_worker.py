@@ -304,7 +304,7 @@ async def test_a_deletion_comes_between_two_batches():
         after = made.send("held", 50)
         made.runner.gate.set()
         await held
-        assert (await deletion).position == 2
+        assert (await deletion).info.position == 2
         assert (await after).position == 1
         assert await made.total("held") == 50
         with pytest.raises(UnknownSession):
