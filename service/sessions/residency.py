@@ -1,12 +1,13 @@
 """Which sessions are in memory: they come from the store with a row, and leave for it when room is short."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import numpy as np
 import structlog
 
 from service.clock import Clock
 from service.engine.arena import Slots
+from service.engine.model import ServedModel
 from service.engine.runner import Reply
 from service.errors import (
     DamagedState,
@@ -30,6 +31,8 @@ _LEAVING_PART, _MOST_LEAVING = 64, 1024
 _MAX_LEAVING = 65_536
 
 Listener = Callable[[SessionEvent, SessionInfo], None]
+# The version of the model whose file has a digest, None where there is none.
+Fetch = Callable[[str], Awaitable[ServedModel | None]]
 
 
 class Residency:
@@ -46,6 +49,7 @@ class Residency:
         num_recent_rows: int,
         clock: Clock,
         store: SessionStore,
+        fetch: Fetch | None = None,
     ) -> None:
         model = versions.newest.model
         self.name, self.versions, self.store = model.name, versions, store
@@ -56,6 +60,7 @@ class Residency:
         self.num_elsewhere = 0
         self._max_sessions = max_sessions
         self._clock = clock
+        self._fetch = fetch
         self._leaving: dict[str, Record] = {}
         self._listeners: list[Listener] = []
 
@@ -67,7 +72,7 @@ class Residency:
     @property
     def is_upgrading(self) -> bool:
         """Whether sessions of older versions are to go over to the newest."""
-        return any(loaded.policy is not UpgradePolicy.PIN for loaded in self.versions.all()[:-1])
+        return any(loaded.policy is not UpgradePolicy.PIN for loaded in self.versions.all())
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell `listener` what happens to sessions; returns what ends that."""
@@ -109,6 +114,7 @@ class Residency:
             except StoreUnavailable as error:
                 failed.update(dict.fromkeys(slots, error))
                 continue
+            await self.fetch_versions(found.values())
             there = self.table.generations[slots] == generations
             for slot, name, is_there in zip(slots, ids, there.tolist(), strict=True):
                 self._leaving.pop(name, None)
@@ -224,6 +230,14 @@ class Residency:
             if self._leaving.get(session_id) is record:
                 del self._leaving[session_id]
 
+    async def save_named(self, session_ids: Sequence[str]) -> int:
+        """Checkpoint those of these sessions that are in memory; returns how many."""
+        found = [self.table.find_or_none(name) for name in session_ids]
+        slots = [slot for slot in found if slot is not None]
+        if slots:
+            await self.save(slots)
+        return len(slots)
+
     async def save(self, slots: Sequence[int]) -> None:
         """Checkpoint sessions of memory, which stay there; sessions that others took over are forgotten."""
         records = self.records(slots)
@@ -305,6 +319,28 @@ class Residency:
     def drop_leaving(self, session_id: str) -> None:
         """It need not be saved any more."""
         self._leaving.pop(session_id, None)
+
+    async def fetch_versions(self, records: Iterable[Record | StoreFault | None]) -> None:
+        """Load the versions that records need. One that cannot be had makes its sessions foreign."""
+        needed = {record.digest for record in records if isinstance(record, Record)}
+        for digest in needed:
+            if self.versions.by_digest(digest) is None and self._fetch is not None:
+                model = await self._fetch(digest)
+                if model is not None:
+                    self.versions.adopt(model)
+
+    async def upgrade_some(self, limit: int) -> int:
+        """Take sessions of older versions over to the one that is served; returns how many are left."""
+        slots = self.table.committed()
+        old = [loaded.index for loaded in self.versions.all() if loaded.policy is not UpgradePolicy.PIN]
+        due = slots[np.isin(self.table.versions[slots], old)]
+        if len(due):
+            await self.upgrade(due[:limit])
+        return max(len(due) - limit, 0)
+
+    def num_sessions(self, index: int) -> int:
+        """Sessions in memory that are on a version, those counted in whose first row waits."""
+        return int((self.table.versions[self.table.in_use()] == index).sum())
 
     def _replay(self, newest: Loaded, slots: Slots) -> None:
         """The newest version's states after the recent rows of each session."""

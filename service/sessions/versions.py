@@ -25,7 +25,7 @@ class Loaded:
     """A version with its place in the table's `versions` column, and what its sessions do next.
 
     Attributes:
-        policy: PIN for the newest.
+        policy: PIN for the one that is served.
     """
 
     index: int
@@ -40,6 +40,8 @@ class Versions:
     def __init__(self, model: ServedModel) -> None:
         self._loaded: dict[int, Loaded] = {}
         self._next = 0
+        # Of sessions of older versions that come from the store.
+        self.policy = UpgradePolicy(model.manifest.upgrade)
         self.newest = self._add(model)
 
     def __len__(self) -> int:
@@ -49,7 +51,7 @@ class Versions:
         return self._loaded[index]
 
     def all(self) -> list[Loaded]:
-        """Oldest first."""
+        """In the order in which they were loaded."""
         return list(self._loaded.values())
 
     def by_digest(self, digest: str) -> Loaded | None:
@@ -79,14 +81,26 @@ class Versions:
             )
 
     def serve(self, model: ServedModel, policy: UpgradePolicy) -> Loaded:
-        """New sessions begin with this version; those of all others do as `policy` says."""
-        for index, old in self._loaded.items():
-            self._loaded[index] = Loaded(index, old.model, old.states, policy)
-        self.newest = self._add(model)
+        """New sessions begin with this version; those of all others do as `policy` says.
+
+        A version that is loaded already is served again as it is.
+        """
+        self.policy = policy
+        self.newest = self.by_digest(model.manifest.digest) or self._add(model)
+        for index, loaded in self._loaded.items():
+            own = UpgradePolicy.PIN if index == self.newest.index else policy
+            self._loaded[index] = Loaded(index, loaded.model, loaded.states, own)
+        self.newest = self._loaded[self.newest.index]
         return self.newest
 
+    def adopt(self, model: ServedModel) -> Loaded:
+        """An older version, because sessions of it came back from the store."""
+        loaded = self._add(model)
+        self._loaded[loaded.index] = Loaded(loaded.index, model, loaded.states, self.policy)
+        return self._loaded[loaded.index]
+
     def unload(self, index: int) -> None:
-        """Nobody is on it."""
+        """Nobody in memory is on it."""
         del self._loaded[index]
 
     def _add(self, model: ServedModel) -> Loaded:

@@ -19,6 +19,8 @@ from service.errors import (
     StatecastError,
     StoreUnavailable,
     TokenLost,
+    UnknownVersion,
+    UpgradeRefused,
 )
 from service.sessions.admin import SessionAdmin
 from service.sessions.batch import Batch, Part, join
@@ -27,10 +29,11 @@ from service.sessions.frame import NO_POSITION, Frame
 from service.sessions.outcome import Outcomes, fill_results
 from service.sessions.plan import BatchPlan, StepLimits, plan_batch
 from service.sessions.queue import FrameQueue
-from service.sessions.residency import Residency
+from service.sessions.recovery import recover
+from service.sessions.residency import Fetch, Residency
 from service.sessions.runs import engine_failure, run
 from service.sessions.turns import Turns
-from service.sessions.versions import Versions
+from service.sessions.versions import UpgradePolicy, Versions
 from service.store.contract import NO_TIME, SessionStore
 from service.store.memory import MemoryStore
 
@@ -95,6 +98,7 @@ class SessionWorker:
         clock: Clock,
         executor: Executor,
         store: SessionStore | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         self.versions = Versions(model)
         self.store = store or MemoryStore(limits.session_ttl_s, clock.wall_s)
@@ -105,6 +109,7 @@ class SessionWorker:
             limits.num_recent_rows,
             clock,
             self.store,
+            fetch,
         )
         self.table = self.residency.table
         self.admin = SessionAdmin(self.residency, self.between_batches, self.submit)
@@ -211,6 +216,52 @@ class SessionWorker:
         self.residency.recent.add(np.array((slot,), np.int64), rows)
         self._stepped_at_s = table.commit_one(slot, committed + 1, time_us)
         return Advanced(committed + 1, forecasts)
+
+    async def serve(self, model: ServedModel, policy: UpgradePolicy) -> None:
+        """Serve another version from the next batch on; live sessions do as `policy` says.
+
+        Raises:
+            UpgradeRefused: they cannot; nothing was changed.
+        """
+
+        async def serve() -> None:
+            self.versions.check(model, policy, self._limits.num_recent_rows)
+            self.table.newest = self.versions.serve(model, policy).index
+
+        await self.between_batches(serve)
+
+    async def unload(self, version: int) -> None:
+        """Stop serving a version.
+
+        Raises:
+            UnknownVersion: it is not loaded.
+            UpgradeRefused: it is the one that is served, or sessions in memory are on it.
+        """
+
+        async def unload() -> None:
+            model, loaded = self.model.name, {each.model.version: each for each in self.versions.all()}
+            if version not in loaded:
+                raise UnknownVersion(model, version, list(loaded))
+            if loaded[version] is self.versions.newest:
+                raise UpgradeRefused(model, version, "it is the one that is served")
+            if num_sessions := self.residency.num_sessions(loaded[version].index):
+                raise UpgradeRefused(model, version, f"{num_sessions} sessions in memory are on it")
+            self.versions.unload(loaded[version].index)
+
+        await self.between_batches(unload)
+
+    async def recover(self) -> tuple[int, list[str]]:
+        """Before `run`: bring back what the store journalled; see `recovery.recover`.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        recovered = await self.store.recover(self.model.name, len(self.model.manifest.features))
+        await self.residency.fetch_versions(recovered.records)
+        found = recover(recovered, self.residency)
+        if self.store.is_durable:
+            self.residency.num_elsewhere = await self.store.count(self.model.name) - len(self.table)
+        return found
 
     async def between_batches(self, act: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """Do something while no batch runs and none is taken; returns or raises what it does."""

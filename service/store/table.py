@@ -214,6 +214,10 @@ class SessionTable:
             idle = idle[np.argpartition(self._used_at_s[idle], limit)[:limit]]
         return cast("list[int]", idle[np.argsort(self._used_at_s[idle], kind="stable")].tolist())
 
+    def in_use(self) -> Slots:
+        """Slots of every session, committed or not."""
+        return self._allocator.in_use()
+
     def committed(self) -> Slots:
         """Slots of every session that has committed."""
         used = self._allocator.in_use()
