@@ -1,4 +1,4 @@
-"""Which models and versions are served: from the repository at start, by call, by SIGHUP, and as it changes."""
+"""Which models and versions are served: by call, by SIGHUP, and as the repository changes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,10 +1,13 @@
 """Client for statecast: rows of series in, forecasts out, each row applied exactly once."""
 
+from statecast.async_carried import AsyncCarriedSession
 from statecast.async_client import AsyncClient, AsyncSession
 from statecast.async_rows import AsyncStreamSession
+from statecast.async_sessions import AsyncSessions, AsyncWatch
 from statecast.async_stream import AsyncPendingFrame, AsyncStream
 from statecast.errors import (
     AccessDenied,
+    AlreadyExists,
     DataLoss,
     InternalError,
     InvalidRequest,
@@ -21,17 +24,25 @@ from statecast.errors import (
 from statecast.forecast import Forecast, ForecastResult
 from statecast.frames import FrameResult
 from statecast.model import Feature, Model
+from statecast.session_info import SessionEvent, SessionInfo
+from statecast.sync_carried import CarriedSession
 from statecast.sync_client import Client, Session
 from statecast.sync_rows import StreamSession
+from statecast.sync_sessions import Sessions, Watch
 from statecast.sync_stream import PendingFrame, Stream
 
 __all__ = [
     "AccessDenied",
+    "AlreadyExists",
+    "AsyncCarriedSession",
     "AsyncClient",
     "AsyncPendingFrame",
     "AsyncSession",
+    "AsyncSessions",
     "AsyncStream",
     "AsyncStreamSession",
+    "AsyncWatch",
+    "CarriedSession",
     "Client",
     "DataLoss",
     "Feature",
@@ -46,7 +57,10 @@ __all__ = [
     "PendingFrame",
     "PositionConflict",
     "Session",
+    "SessionEvent",
+    "SessionInfo",
     "SessionMismatch",
+    "Sessions",
     "StatecastError",
     "Stream",
     "StreamSession",
@@ -54,4 +68,5 @@ __all__ = [
     "Unanswered",
     "Unavailable",
     "Unsupported",
+    "Watch",
 ]

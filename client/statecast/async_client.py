@@ -7,16 +7,20 @@ from typing import Any, Self
 import grpc
 
 from statecast import flow, status
+from statecast.async_carried import AsyncCarriedSession
+from statecast.async_sessions import AsyncSessions, opened
 from statecast.async_stream import AsyncStream, remote, run
+from statecast.carried_flow import CarriedFlow
 from statecast.channel import MAX_MESSAGE_BYTES, Stubs, options
 from statecast.errors import StatecastError
-from statecast.flow import Call, CallMany, Flow, Pause, Step, T
+from statecast.flow import Call, CallMany, Flow, OpenStream, Pause, Step, T
 from statecast.forecast import ForecastResult
 from statecast.model import Model
 from statecast.retry import RetryPolicy
 from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
 from statecast.rows import ReplyName
 from statecast.session_flow import SessionFlow
+from statecast.sessions_flow import SessionsFlow
 from statecast.stream_flow import StreamFlow
 
 
@@ -57,6 +61,19 @@ class AsyncClient:
         core = SessionFlow(model, session_id, self._policy, self._max_message_bytes)
         return AsyncSession(core, self._perform)
 
+    def sessions(self, model: str | Model) -> AsyncSessions:
+        """The sessions of a model: to list, copy, move and end them."""
+        return AsyncSessions(SessionsFlow(model, self._policy, self._max_message_bytes), self._perform)
+
+    def carried(self, model: str | Model, session_id: str, sealed: bytes = b"") -> AsyncCarriedSession:
+        """One series whose state you carry: the server keeps nothing of it.
+
+        Args:
+            sealed: the state to go on from; empty for a new series.
+        """
+        core = CarriedFlow(model, session_id, sealed, self._policy, self._max_message_bytes)
+        return AsyncCarriedSession(core, self._perform)
+
     def stream(
         self,
         model: str | Model,
@@ -96,6 +113,8 @@ class AsyncClient:
             return await asyncio.sleep(step.seconds)
         if isinstance(step, Call):
             return await _call(self._method(step.method), step.request, step.timeout_s)
+        if isinstance(step, OpenStream):
+            return await opened(self._method(step.method)(step.request))
         if isinstance(step, CallMany):
             method = self._method(step.method)
             return await asyncio.gather(

@@ -3,15 +3,16 @@
 StatecastError
 ├── InvalidRequest      fix the request; `field` names what was wrong
 ├── NotFound            no such model or session
+├── AlreadyExists       the id is taken
 ├── PositionConflict    the session is elsewhere; read its position again and decide
-├── SessionMismatch     the session belongs to another version of the model
+├── SessionMismatch     the session, or a state that was sent, belongs to another version of the model
 ├── AccessDenied        credentials are missing or do not suffice
 ├── Unsupported         the server is older than this client
 ├── Overloaded          back off; nothing was applied
 ├── Unanswered          no answer came: the rows may have been applied, sending them again is safe
 │   ├── Unavailable     the server could not be reached, or the connection broke
 │   └── Unacknowledged  the deadline passed, or the call was cancelled
-├── DataLoss            the server holds a corrupt state of the session
+├── DataLoss            a state is damaged: the one the server holds, or the one that was sent
 └── InternalError       a fault of the server; `correlation_id` finds it in its log
 
 Wrong arguments that need no server to be seen raise ValueError before anything is sent.
@@ -56,6 +57,12 @@ class NotFound(StatecastError):
     codes = ("NOT_FOUND",)
 
 
+class AlreadyExists(StatecastError):
+    """A session has the id already; it stands as before."""
+
+    codes = ("ALREADY_EXISTS",)
+
+
 class PositionConflict(StatecastError):
     """Rows sent for a position that the session has not reached; nothing was applied.
 
@@ -73,7 +80,7 @@ class PositionConflict(StatecastError):
 
 
 class SessionMismatch(StatecastError):
-    """The session belongs to another version of the model and cannot be carried over."""
+    """The session, or a state that was sent, belongs to a version of the model that is not served."""
 
     codes = ("FAILED_PRECONDITION",)
 
@@ -126,7 +133,7 @@ class Unacknowledged(Unanswered):
 
 
 class DataLoss(StatecastError):
-    """The server holds a corrupt state of the session."""
+    """A state is not as it was written: the one the server holds, or the one that was sent."""
 
     codes = ("DATA_LOSS",)
 

@@ -50,6 +50,14 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class OpenStream:
+    """A call that is answered by many messages; its outcome is the call, once the server has begun it."""
+
+    method: str
+    request: Message
+
+
+@dataclass(frozen=True)
 class Connect:
     """A new stream in place of the one there was."""
 
@@ -68,7 +76,7 @@ class Receive:
     timeout_s: float
 
 
-Step: TypeAlias = Call | CallMany | Pause | Connect | Send | Receive
+Step: TypeAlias = Call | CallMany | OpenStream | Pause | Connect | Send | Receive
 Flow: TypeAlias = Generator[Step, Any, T]
 
 

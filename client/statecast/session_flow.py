@@ -70,7 +70,7 @@ class SessionFlow:
         request = forecast_pb2.ForecastRequest(
             model=self.model_name,
             session_id=self.session_id,
-            rows=_messages(chunk),
+            rows=row_messages(chunk),
             position=self.position,
             reply=reply,
             horizon=horizon,
@@ -103,7 +103,8 @@ def check_size(field: str, found_bytes: int, max_bytes: int) -> None:
         )
 
 
-def _messages(chunk: Chunk) -> Iterator[forecast_pb2.Row]:
+def row_messages(chunk: Chunk) -> Iterator[forecast_pb2.Row]:
+    """A chunk as a unary request holds it."""
     times = [None] * len(chunk.values) if chunk.times_us is None else chunk.times_us.tolist()
     for values, time_us in zip(np.asarray(chunk.values).tolist(), times, strict=True):
         yield forecast_pb2.Row(values=values, time_us=time_us)

@@ -8,15 +8,19 @@ from typing import Any, Self
 import grpc
 
 from statecast import flow, status
+from statecast.carried_flow import CarriedFlow
 from statecast.channel import MAX_MESSAGE_BYTES, Stubs, options
-from statecast.flow import Call, CallMany, Flow, Pause, Step, T
+from statecast.flow import Call, CallMany, Flow, OpenStream, Pause, Step, T
 from statecast.forecast import ForecastResult
 from statecast.model import Model
 from statecast.retry import RetryPolicy
 from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
 from statecast.rows import ReplyName
 from statecast.session_flow import SessionFlow
+from statecast.sessions_flow import SessionsFlow
 from statecast.stream_flow import StreamFlow
+from statecast.sync_carried import CarriedSession
+from statecast.sync_sessions import Sessions, opened
 from statecast.sync_stream import Stream, run
 
 
@@ -66,6 +70,19 @@ class Client:
         core = SessionFlow(model, session_id, self._policy, self._max_message_bytes)
         return Session(core, self._perform)
 
+    def sessions(self, model: str | Model) -> Sessions:
+        """The sessions of a model: to list, copy, move and end them."""
+        return Sessions(SessionsFlow(model, self._policy, self._max_message_bytes), self._perform)
+
+    def carried(self, model: str | Model, session_id: str, sealed: bytes = b"") -> CarriedSession:
+        """One series whose state you carry: the server keeps nothing of it.
+
+        Args:
+            sealed: the state to go on from; empty for a new series.
+        """
+        core = CarriedFlow(model, session_id, sealed, self._policy, self._max_message_bytes)
+        return CarriedSession(core, self._perform)
+
     def stream(
         self,
         model: str | Model,
@@ -100,6 +117,8 @@ class Client:
             return time.sleep(step.seconds)
         if isinstance(step, Call):
             return _call(self._stubs.method(step.method), step.request, step.timeout_s)
+        if isinstance(step, OpenStream):
+            return opened(self._stubs.method(step.method)(step.request))
         if isinstance(step, CallMany):
             method = self._stubs.method(step.method)
             calls = [method.future(request, timeout=step.timeout_s) for request in step.requests]

@@ -33,7 +33,10 @@ class _Shelf:
 
     def remove(self, session_id: str) -> bool:
         self.is_in_order = False
-        return self.records.pop(session_id, None) is not None
+        is_removed = self.records.pop(session_id, None) is not None
+        if len(self.ids) > 2 * len(self.records) + 64:
+            self.ids = list(self.records)
+        return is_removed
 
     def ids_from(self, first: str, after: str) -> Iterator[str]:
         """Ids from `first` on that come after `after`, ascending."""
