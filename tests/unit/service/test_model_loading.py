@@ -159,7 +159,7 @@ def _with_other_weights(content):
         (_with_other_weights, "digest: manifest says"),
         (lambda content: _with_manifest(content, '"horizon":4', '"horizon":5'), "output forecast: expected"),
         (lambda content: _with_manifest(content, '"horizon":4', '"horizon":0'), "manifest field horizon"),
-        (lambda content: _with_manifest(content, '"name":"c"', '"name":"d"'), "graph inputs"),
+        (lambda content: _with_manifest(content, '"name":"hidden_0"', '"name":"hidden_9"'), "graph inputs"),
     ],
 )
 def test_a_damaged_file_is_refused(damage, reason, tmp_path):
