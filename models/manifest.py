@@ -56,6 +56,9 @@ class Manifest(_Frozen):
     season_length: int = Field(ge=1)
     horizon: int = Field(ge=1)
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)
+    upgrade: Literal["pin", "carry", "replay"] = Field(
+        "pin", description="what live sessions of older versions do when this one is served"
+    )
     states: tuple[StateSpec, ...] = Field(min_length=1)
     opset: int
     training: TrainingSummary

@@ -1,6 +1,7 @@
 """Puts the server together, runs it, and lets it go without losing a row."""
 
 import asyncio
+import functools
 import gc
 import os
 import signal
@@ -13,17 +14,20 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service.clock import Clock, SystemClock
-from service.engine.model import ServedModel, prepare
+from service.engine.model import ServedModel
 from service.errors import InvalidSettings
-from service.repository import latest_versions, load
+from service.loading import ModelLoader
 from service.rpc.forecast_service import ForecastService
 from service.rpc.frames import FrameLimits
 from service.rpc.model_service import ModelService
 from service.rpc.session_service import SessionService
+from service.serving import Serving
 from service.sessions.catalog import Catalog
 from service.sessions.plan import StepLimits
+from service.sessions.upkeep import Upkeep
 from service.sessions.worker import Limits, SessionWorker
 from service.settings import Settings
+from service.store.open import open_store
 from service.telemetry.banner import print_banner
 from service.telemetry.logs import configure_logs
 from statecast.v1 import (
@@ -52,15 +56,13 @@ def load_models(settings: Settings) -> list[ServedModel]:
     Raises:
         StartupError: there is none, one is refused, or the device is not there.
     """
-    return [
-        prepare(
-            load(settings.repository, file),
-            settings.device,
-            settings.intra_op_threads,
-            settings.max_sessions,
-        )
-        for file in latest_versions(settings.repository)
-    ]
+    loader = _loader(settings)
+    return [loader.load(file) for file in loader.latest()]
+
+
+def _loader(settings: Settings) -> ModelLoader:
+    capacity = min(settings.max_resident_sessions, settings.max_sessions)
+    return ModelLoader(settings.repository, settings.device, settings.intra_op_threads, capacity)
 
 
 class Server:
@@ -69,9 +71,15 @@ class Server:
     def __init__(self, settings: Settings, models: list[ServedModel], clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+        self._failed = asyncio.Event()
+        self._watcher: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="engine")
-        self._catalog = Catalog({model.name: self._worker(model, clock) for model in models})
-        self._workers = [asyncio.create_task(worker.run()) for worker in self._catalog]
+        self._store = open_store(
+            settings.store, durability=settings.durability, ttl_s=settings.session_ttl_s, clock=clock.wall_s
+        )
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}
+        self._catalog = Catalog({model.name: self._worker(model) for model in models})
+        self._serving = Serving(_loader(settings), self._catalog, self._executor, self._start_worker)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._grpc = grpc.aio.server(
             options=[
@@ -89,6 +97,11 @@ class Server:
         Raises:
             InvalidSettings: the address cannot be listened on.
         """
+        for worker in self._catalog:
+            await self._recover(worker)
+            self._run(worker)
+        if self._settings.watch_s:
+            self._watcher = asyncio.create_task(self._serving.watch(self._settings.watch_s))
         host = self._settings.address.rpartition(":")[0]
         try:
             port = self._grpc.add_insecure_port(self._settings.address)
@@ -101,9 +114,11 @@ class Server:
 
     async def wait_for_failure(self) -> None:
         """Return when a worker has ended, which only a defect makes it do."""
-        done, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            _log.error("a model's worker ended", exc_info=task.exception())
+        await self._failed.wait()
+
+    async def rescan(self) -> None:
+        """See `Serving.rescan`."""
+        await self._serving.rescan()
 
     async def drain(self) -> None:
         """Refuse what is new, answer what is under way, then stop.
@@ -114,23 +129,67 @@ class Server:
         await self._health.enter_graceful_shutdown()
         self._forecasts.drain()
         await self._grpc.stop(self._settings.drain_timeout_s)
-        for task in self._workers:
+        tasks = [task for tasks in self._tasks.values() for task in tasks]
+        if self._watcher is not None:
+            tasks.append(self._watcher)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._store.close()
         self._executor.shutdown()
 
-    def _worker(self, model: ServedModel, clock: Clock) -> SessionWorker:
+    async def _recover(self, worker: SessionWorker) -> None:
+        num_rows, broken = await worker.recover()
+        if num_rows or broken:
+            _log.info("recovered", model=worker.model.name, sessions=len(worker.table), rows=num_rows)
+        for session_id in broken:
+            _log.error("a session's journal has a hole", model=worker.model.name, session_id=session_id)
+
+    async def _start_worker(self, model: ServedModel) -> SessionWorker:
+        """For a model that comes while the server runs."""
+        worker = self._worker(model)
+        await self._recover(worker)
+        self._run(worker)
+        return worker
+
+    def _run(self, worker: SessionWorker) -> None:
+        upkeep = Upkeep(worker, self._settings.session_ttl_s, self._clock)
+        tasks = [asyncio.create_task(worker.run()), asyncio.create_task(upkeep.run())]
+        for task in tasks:
+            task.add_done_callback(self._ended)
+        self._tasks[worker.model.name] = tasks
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            _log.error("a model's worker ended", exc_info=task.exception())
+            self._failed.set()
+
+    async def _fetch(self, model: str, digest: str) -> ServedModel | None:
+        return await self._serving.fetch(model, digest)
+
+    def _worker(self, model: ServedModel) -> SessionWorker:
         s = self._settings
         steps = StepLimits(s.max_gap_steps, s.max_rows_per_chunk + s.max_gap_steps)
-        limits = Limits(s.session_ttl_s, s.max_batch_size, s.max_queued_rows, _MAX_INLINE_ROWS, steps)
-        return SessionWorker(model, limits, clock, self._executor)
+        limits = Limits(
+            s.session_ttl_s,
+            s.max_sessions,
+            s.max_batch_size,
+            s.max_queued_rows,
+            _MAX_INLINE_ROWS,
+            steps,
+            s.recent_rows,
+        )
+        fetch = functools.partial(self._fetch, model.name)
+        return SessionWorker(model, limits, self._clock, self._executor, self._store, fetch)
 
     def _add_services(self) -> None:
         limits = FrameLimits(self._settings.max_rows_per_chunk, self._settings.max_message_bytes)
         self._forecasts = ForecastService(self._catalog, limits, self._clock)
         self._grpc.add_generic_rpc_handlers((self._forecasts.handler(),))
         session_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(self._catalog), self._grpc)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self._catalog), self._grpc)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelService(self._catalog, self._serving), self._grpc
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         if self._settings.reflection:
             names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -143,6 +202,14 @@ async def _serve(settings: Settings, models: list[ServedModel]) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     address = await server.start()
+    rescans: set[asyncio.Task[None]] = set()
+
+    def rescan() -> None:
+        task = asyncio.create_task(server.rescan())
+        rescans.add(task)
+        task.add_done_callback(rescans.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, rescan)
     _spare_collections()
     if settings.log_format == "console":
         print_banner(settings, address, models)

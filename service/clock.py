@@ -5,16 +5,24 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds from an arbitrary start, never backwards."""
+    """Seconds, from two starts."""
 
     def monotonic_s(self) -> float:
-        """Now."""
+        """From an arbitrary start, never backwards."""
+        ...
+
+    def wall_s(self) -> float:
+        """Since 1970-01-01 UTC: for what outlives this process."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clocks."""
 
     def monotonic_s(self) -> float:
-        """Now."""
+        """See `Clock.monotonic_s`."""
         return time.monotonic()
+
+    def wall_s(self) -> float:
+        """See `Clock.wall_s`."""
+        return time.time()

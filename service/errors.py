@@ -11,6 +11,8 @@
     ├── Draining              the server is going away and took nothing of this
     ├── StoreUnavailable      the store cannot be reached or written: send again later
     ├── TokenLost             another process has taken the sessions over: send again
+    ├── UpgradeRefused        live sessions cannot go over to that version
+    ├── UnknownVersion        the repository, or the server, has no such version
     ├── SessionExists         the id is taken: take another, or say that it may be replaced
     ├── ForeignState          a state of another model than those served
     ├── DamagedState          a state that cannot be read: the store's, or exported bytes
@@ -111,6 +113,24 @@ class TokenLost(StatecastError):
         self.session_ids = session_ids
         super().__init__(
             f"another replica has taken over {', '.join(map(repr, session_ids[:3]))}; send again"
+        )
+
+
+class UpgradeRefused(StatecastError):
+    """Live sessions cannot go over to that version of the model, or one that they need cannot be let go."""
+
+    def __init__(self, model: str, version: int, reason: str) -> None:
+        self.model, self.version, self.reason = model, version, reason
+        super().__init__(f"version {version} of model {model!r}: {reason}")
+
+
+class UnknownVersion(StatecastError):
+    """There is no such version of the model."""
+
+    def __init__(self, model: str, version: int, known: list[int]) -> None:
+        self.model, self.version, self.known = model, version, known
+        super().__init__(
+            f"model {model!r} has no version {version}; it has {', '.join(map(str, known)) or 'none'}"
         )
 
 

@@ -36,17 +36,34 @@ def latest_versions(repository: str) -> list[ModelFile]:
     Raises:
         StartupError: the repository is not there or holds no model.
     """
-    system, root = fsspec.core.url_to_fs(repository)
+    files = _find(repository, "*")
+    if not files:
+        raise StartupError(f"repository {repository}: no <model>/<version>/{_FILE} in it")
+    latest = {file.name: file for file in files}
+    return sorted(latest.values(), key=lambda file: file.name)
+
+
+def versions_of(repository: str, name: str) -> list[ModelFile]:
+    """Every version of a model, oldest first; none where there is no such model.
+
+    Raises:
+        StartupError: the repository is not there.
+    """
+    return [file for file in _find(repository, "*") if file.name == name]
+
+
+def _find(repository: str, name: str) -> list[ModelFile]:
+    """Models of a name, or of any for `*`, their versions ascending."""
+    # Listings are cached by remote file systems; a new version must be seen.
+    system, root = fsspec.core.url_to_fs(repository, use_listings_cache=False)
     if not system.isdir(root):
         raise StartupError(f"repository {repository}: not a folder")
-    latest: dict[str, ModelFile] = {}
-    for path in system.glob(f"{root.rstrip('/')}/*/*/{_FILE}"):
-        name, version = path.split("/")[-3:-1]
-        if version.isdecimal() and int(version) >= latest.get(name, _NONE).version:
-            latest[name] = ModelFile(name, int(version), path)
-    if not latest:
-        raise StartupError(f"repository {repository}: no <model>/<version>/{_FILE} in it")
-    return sorted(latest.values(), key=lambda file: file.name)
+    found = []
+    for path in system.glob(f"{root.rstrip('/')}/{name}/*/{_FILE}"):
+        model, version = path.split("/")[-3:-1]
+        if version.isdecimal():
+            found.append(ModelFile(model, int(version), path))
+    return sorted(found, key=lambda file: file.version)
 
 
 def load(repository: str, file: ModelFile) -> LoadedModel:
@@ -61,6 +78,3 @@ def load(repository: str, file: ModelFile) -> LoadedModel:
     except ArtifactError as error:
         raise ModelRefused(file.path, str(error)) from error
     return LoadedModel(file, graph, manifest)
-
-
-_NONE = ModelFile("", -1, "")

@@ -32,7 +32,25 @@ class Settings(BaseSettings):
     intra_op_threads: int = Field(
         0, ge=0, description="threads inside one operator; 0 measures at load how many are fastest"
     )
-    max_sessions: int = Field(1_000_000, ge=1, description="open sessions per model")
+    store: str = Field(
+        "memory:",
+        description="where sessions outlive memory: memory:, sqlite:FILE, valkey://... or redis://...",
+    )
+    durability: Literal["process", "power"] = Field(
+        "process", description="what an answered row outlives in SQLite: kill -9, or also a power cut"
+    )
+    max_sessions: int = Field(1_000_000, ge=1, description="sessions per model, in memory and in the store")
+    max_resident_sessions: int = Field(
+        1_000_000, ge=1, description="sessions per model in memory; the longest idle leave for the store"
+    )
+    recent_rows: int = Field(
+        0, ge=0, description="rows kept of each session in memory, for model versions that replay them"
+    )
+    watch_s: float = Field(
+        10.0,
+        ge=0,
+        description="seconds between looks for new versions in the repository; 0 looks on SIGHUP only",
+    )
     session_ttl_s: float = Field(
         7 * 86_400.0, gt=0, description="seconds without a row after which a session ends"
     )

@@ -18,6 +18,10 @@ class HandClock:
         """Now."""
         return self.now_s
 
+    def wall_s(self) -> float:
+        """Now."""
+        return 1_800_000_000.0 + self.now_s
+
 
 class CountingRunner:
     """A model whose state is the sum of its rows, and whose forecast is that sum.
@@ -62,3 +66,7 @@ class CountingRunner:
     def states(self, slots):
         """See `Runner.states`."""
         return self.arena.gather(slots)
+
+    def restore(self, slots, states):
+        """See `Runner.restore`."""
+        self.arena.scatter(slots, states)

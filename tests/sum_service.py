@@ -186,7 +186,7 @@ class SumService:
             runner = self.runners[name] = SpreadRunner(Arena(STATES, max_sessions))
             served = manifest(name, num_features)
             model = ServedModel(name, VERSION, served, Frequency.parse("h"), max_sessions, runner)
-            allowed = Limits(session_ttl_s=TTL_S, steps=StepLimits(5, 5_005), **bounds)
+            allowed = Limits(session_ttl_s=TTL_S, max_sessions=max_sessions, steps=StepLimits(5, 5_005), **bounds)
             self.workers[name] = worker(model, allowed, self.clock, executor)
         self.catalog = Catalog(self.workers)
         self.rows = {name: SingleRows(made) for name, made in self.workers.items()}

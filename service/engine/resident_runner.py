@@ -49,3 +49,7 @@ class ResidentRunner:
     def states(self, slots: Slots) -> States:
         """See `Runner.states`."""
         return self._arena.gather(slots)
+
+    def restore(self, slots: Slots, states: States) -> None:
+        """See `Runner.restore`."""
+        self._arena.scatter(slots, states)

@@ -57,6 +57,10 @@ class Runner(Protocol):
         """A copy of the states of `slots`, each (B, *shape), in this machine's memory."""
         ...
 
+    def restore(self, slots: Slots, states: States) -> None:
+        """Overwrite the states of distinct `slots`, each (B, *shape)."""
+        ...
+
 
 class NumpyRunner:
     """ONNX Runtime between a numpy gather and a numpy scatter: the fallback and the reference."""
@@ -96,6 +100,10 @@ class NumpyRunner:
     def states(self, slots: Slots) -> States:
         """See `Runner.states`."""
         return self._arena.gather(slots)
+
+    def restore(self, slots: Slots, states: States) -> None:
+        """See `Runner.restore`."""
+        self._arena.scatter(slots, states)
 
     def _run_read_out(self, states: States) -> Forecasts:
         wanted = {tensor.name for tensor in self._read_out.get_inputs()}

@@ -17,6 +17,18 @@ from service.sessions.catalog import Catalog
 from statecast.v1 import forecast_pb2 as pb
 
 
+class _RowsByModel(dict[str, SingleRows]):
+    """Collectors by model name; a model that is served later gets its own with its first row."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__()
+        self._catalog = catalog
+
+    def __missing__(self, model: str) -> SingleRows:
+        rows = self[model] = SingleRows(self._catalog.worker(model))
+        return rows
+
+
 class ForecastService:
     """Applies rows to sessions; see `forecast.proto`."""
 
@@ -24,7 +36,7 @@ class ForecastService:
         self._catalog = catalog
         self._limits = limits
         self._clock = clock
-        self._rows = {worker.model.name: SingleRows(worker) for worker in catalog}
+        self._rows = _RowsByModel(catalog)
         self._streams: set[Stream] = set()
 
     def handler(self) -> grpc.GenericRpcHandler:  # type: ignore[type-arg]

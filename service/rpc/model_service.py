@@ -1,35 +1,69 @@
-"""ModelService: what the server can forecast with."""
+"""ModelService: what the server can forecast with, and which versions it serves."""
 
-from service.engine.model import ServedModel
+from service.errors import InvalidRequest, ModelRefused, UpgradeRefused
 from service.rpc.guard import guarded
 from service.rpc.status import Context
+from service.serving import Serving
 from service.sessions.catalog import Catalog
+from service.sessions.versions import UpgradePolicy
+from service.sessions.worker import SessionWorker
 from statecast.v1 import model_pb2 as pb
 from statecast.v1 import model_pb2_grpc
+
+_POLICIES = {
+    pb.UPGRADE_POLICY_UNSPECIFIED: None,
+    pb.UPGRADE_POLICY_PIN: UpgradePolicy.PIN,
+    pb.UPGRADE_POLICY_CARRY: UpgradePolicy.CARRY,
+    pb.UPGRADE_POLICY_REPLAY: UpgradePolicy.REPLAY,
+}
 
 
 class ModelService(model_pb2_grpc.ModelServiceServicer):
     """See `model.proto`."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, catalog: Catalog, serving: Serving) -> None:
+        self._catalog, self._serving = catalog, serving
 
     @guarded
     async def ListModels(  # noqa: N802 - gRPC's name
         self, _request: pb.ListModelsRequest, _context: Context
     ) -> pb.ListModelsResponse:
         """See `model.proto`."""
-        return pb.ListModelsResponse(models=[_model(worker.model) for worker in self._catalog])
+        return pb.ListModelsResponse(models=[_model(worker) for worker in self._catalog])
 
     @guarded
     async def GetModel(  # noqa: N802 - gRPC's name
         self, request: pb.GetModelRequest, _context: Context
     ) -> pb.GetModelResponse:
         """See `model.proto`."""
-        return pb.GetModelResponse(model=_model(self._catalog.worker(request.model).model))
+        return pb.GetModelResponse(model=_model(self._catalog.worker(request.model)))
+
+    @guarded
+    async def LoadModel(  # noqa: N802 - gRPC's name
+        self, request: pb.LoadModelRequest, _context: Context
+    ) -> pb.LoadModelResponse:
+        """See `model.proto`."""
+        if request.policy not in _POLICIES:
+            expected = f"one of {', '.join(pb.UpgradePolicy.keys())}"
+            raise InvalidRequest("policy", request.policy, expected)
+        try:
+            await self._serving.load(request.model, request.version, _POLICIES[request.policy])
+        except ModelRefused as error:
+            raise UpgradeRefused(request.model, request.version, error.reason) from error
+        return pb.LoadModelResponse(model=_model(self._catalog.worker(request.model)))
+
+    @guarded
+    async def UnloadModel(  # noqa: N802 - gRPC's name
+        self, request: pb.UnloadModelRequest, _context: Context
+    ) -> pb.UnloadModelResponse:
+        """See `model.proto`."""
+        worker = self._catalog.worker(request.model)
+        await worker.unload(request.version)
+        return pb.UnloadModelResponse(model=_model(worker))
 
 
-def _model(served: ServedModel) -> pb.Model:
+def _model(worker: SessionWorker) -> pb.Model:
+    served = worker.model
     manifest = served.manifest
     return pb.Model(
         name=served.name,
@@ -42,4 +76,12 @@ def _model(served: ServedModel) -> pb.Model:
         horizon=manifest.horizon,
         quantile_levels=manifest.quantile_levels,
         manifest_json=manifest.model_dump_json(),
+        versions=[
+            pb.ModelVersion(
+                version=loaded.model.version,
+                digest=loaded.model.manifest.digest,
+                num_sessions=worker.residency.num_sessions(loaded.index),
+            )
+            for loaded in sorted(worker.versions.all(), key=lambda each: each.model.version)
+        ],
     )

@@ -4,7 +4,8 @@ from service.rpc import validation
 from service.rpc.guard import guarded
 from service.rpc.status import Context
 from service.sessions.catalog import Catalog
-from service.sessions.worker import Ended, SessionWorker
+from service.sessions.info import SessionInfo as Ended
+from service.sessions.worker import SessionWorker
 from statecast.v1 import session_pb2 as pb
 from statecast.v1 import session_pb2_grpc
 
@@ -23,7 +24,7 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         worker = self._catalog.worker(request.model)
         validation.check_session_id(request.session_id)
         return pb.GetSessionResponse(
-            session=_session(worker, request.session_id, worker.describe(request.session_id))
+            session=_session(worker, request.session_id, (await worker.admin.read(request.session_id)).info)
         )
 
     @guarded
@@ -33,7 +34,7 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         """See `session.proto`."""
         worker = self._catalog.worker(request.model)
         validation.check_session_id(request.session_id)
-        ended = await worker.delete(request.session_id)
+        ended = (await worker.admin.delete(request.session_id)).info
         return pb.DeleteSessionResponse(session=_session(worker, request.session_id, ended))
 
 

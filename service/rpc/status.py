@@ -27,6 +27,8 @@ from service.errors import (
     TooManySessions,
     UnknownModel,
     UnknownSession,
+    UnknownVersion,
+    UpgradeRefused,
 )
 
 _CODES: dict[type[StatecastError], grpc.StatusCode] = {
@@ -43,6 +45,8 @@ _CODES: dict[type[StatecastError], grpc.StatusCode] = {
     ForeignState: grpc.StatusCode.FAILED_PRECONDITION,
     DamagedState: grpc.StatusCode.DATA_LOSS,
     SealRefused: grpc.StatusCode.DATA_LOSS,
+    UpgradeRefused: grpc.StatusCode.FAILED_PRECONDITION,
+    UnknownVersion: grpc.StatusCode.NOT_FOUND,
     Draining: grpc.StatusCode.UNAVAILABLE,
     EngineFailure: grpc.StatusCode.INTERNAL,
 }

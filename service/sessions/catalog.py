@@ -15,6 +15,13 @@ class Catalog:
     def __iter__(self) -> Iterator[SessionWorker]:
         return iter(self._workers.values())
 
+    def __contains__(self, model: str) -> bool:
+        return model in self._workers
+
+    def add(self, worker: SessionWorker) -> None:
+        """Serve one more model."""
+        self._workers[worker.model.name] = worker
+
     def worker(self, model: str) -> SessionWorker:
         """The worker of a model.
 

@@ -12,25 +12,30 @@ from service.sessions.plan import BatchPlan, Group
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a group's run gave: forecasts, or why it failed."""
+    """What a group's run gave; no forecasts where none were asked for, or it failed."""
 
     group: Group
     forecasts: Forecasts | None
-    failure: Exception | None = None
 
 
-def fill_results(
-    batch: Batch, planned: BatchPlan, outcomes: list[Outcome], standing: Forecasts | None
-) -> None:
-    """Write positions, counts, refusals and forecasts of a committed batch into its frames' results.
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What a batch's runs gave.
 
-    Args:
-        standing: (M, K, Q) forecasts of `planned.standing`, or None.
+    Attributes:
+        standing: (M, K, Q) forecasts of the plan's standing entries, or None.
     """
-    dense = _dense(batch, planned, outcomes, standing)
+
+    groups: list[Outcome]
+    standing: Forecasts | None
+
+
+def fill_results(batch: Batch, planned: BatchPlan, outcomes: Outcomes) -> None:
+    """Write positions, counts, refusals and forecasts of a committed batch into its frames' results."""
+    dense = _dense(batch, planned, outcomes.groups, outcomes.standing)
     for part, span in batch.spans():
         _fill(part, span, planned, dense)
-    for outcome in outcomes:
+    for outcome in outcomes.groups:
         if outcome.group.reply is Reply.EACH and outcome.forecasts is not None:
             _fill_each(batch, planned, outcome.group, outcome.forecasts)
 

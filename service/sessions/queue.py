@@ -74,6 +74,28 @@ class FrameQueue:
             self._is_ahead[part.slots] = False
         return slices
 
+    def withdraw(self, slots: Slots) -> list[Part]:
+        """Take out everything that waits for these sessions, to be given to `finish` as over."""
+        taken: list[Part] = []
+        kept: deque[Part] = deque()
+        for part in self._short:
+            mine = np.isin(part.slots, slots)
+            if not mine.any():
+                kept.append(part)
+            elif mine.all():
+                taken.append(part)
+            else:
+                taken.append(part.only(mine))
+                kept.append(part.only(~mine))
+        self._short = kept
+        for slot in slots.tolist():
+            line = self._histories.pop(slot, None)
+            if line is not None:
+                taken.extend(line)
+                self._turns.remove(slot)
+                self._has_history[slot] = False
+        return taken
+
     def finish(self, part: Part, num_rows: int, is_over: bool) -> None:
         """What was taken is done. A history that is not over takes its next turn; others leave.
 

@@ -1,9 +1,11 @@
 """One model's sessions: a queue, batches of whatever is ready, and commits."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
@@ -11,16 +13,29 @@ import structlog
 from service.clock import Clock
 from service.engine.model import ServedModel
 from service.engine.runner import Forecasts, Reply
-from service.errors import DeadlinePassed, EngineFailure, QueueFull, StatecastError, UnknownSession
+from service.errors import (
+    DeadlinePassed,
+    QueueFull,
+    StatecastError,
+    StoreUnavailable,
+    TokenLost,
+    UnknownVersion,
+    UpgradeRefused,
+)
+from service.sessions.admin import SessionAdmin
 from service.sessions.batch import Batch, Part, join
+from service.sessions.changes import changes_of
 from service.sessions.frame import NO_POSITION, Frame
-from service.sessions.outcome import Outcome, fill_results
-from service.sessions.plan import BatchPlan, Group, StepLimits, plan_batch
+from service.sessions.outcome import Outcomes, fill_results
+from service.sessions.plan import BatchPlan, StepLimits, plan_batch
 from service.sessions.queue import FrameQueue
+from service.sessions.recovery import recover
+from service.sessions.residency import Fetch, Residency
+from service.sessions.runs import engine_failure, run
 from service.sessions.turns import Turns
-from service.store.contract import NO_TIME
-from service.store.table import SessionTable
-from service.telemetry.correlation import new_correlation_id
+from service.sessions.versions import UpgradePolicy, Versions
+from service.store.contract import NO_TIME, SessionStore
+from service.store.memory import MemoryStore
 
 _log = structlog.get_logger()
 
@@ -42,21 +57,16 @@ class Limits:
 
     Attributes:
         max_inline_rows: rows that a batch may hold and still run on the event loop's own thread.
+        num_recent_rows: rows kept of each session in memory, for versions that replay them.
     """
 
     session_ttl_s: float
+    max_sessions: int
     max_batch_size: int
     max_queued_rows: int
     max_inline_rows: int
     steps: StepLimits
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A session as it stood when it was read or deleted."""
-
-    position: int
-    last_time_us: int | None
+    num_recent_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,41 +77,59 @@ class Advanced:
     forecasts: Forecasts | None
 
 
-_Runs = tuple[list[Outcome], Forecasts | None]
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Running:
-    """A batch in the executor."""
-
-    batch: Batch
-    planned: BatchPlan
-    runs: "asyncio.Future[_Runs]"
-    began_s: float
+_T = TypeVar("_T")
 
 
 class SessionWorker:
     """Applies frames to the sessions of one model, each row exactly once and in order of arrival.
 
     A batch is whatever waits when the previous one ends, at most one entry a session; there is no
-    timer. A small batch runs on the event loop's thread, a large one and slices of histories in
-    `executor`; everything else happens on the event loop. Tables and states change only between runs.
+    timer. Between batches sessions are loaded from the store that have been named since, and operations
+    run. With a durable store a batch is answered when the store has it.
+
+    A small batch runs on the event loop's thread, a large one and slices of histories in `executor`;
+    everything else happens on the event loop. Tables and states change only between runs.
     """
 
-    def __init__(self, model: ServedModel, limits: Limits, clock: Clock, executor: Executor) -> None:
-        self.model = model
-        self.table = SessionTable(model.name, model.capacity, limits.session_ttl_s, clock)
+    def __init__(
+        self,
+        model: ServedModel,
+        limits: Limits,
+        clock: Clock,
+        executor: Executor,
+        store: SessionStore | None = None,
+        fetch: Fetch | None = None,
+    ) -> None:
+        self.versions = Versions(model)
+        self.store = store or MemoryStore(limits.session_ttl_s, clock.wall_s)
+        self.residency = Residency(
+            self.versions,
+            limits.max_sessions,
+            limits.session_ttl_s,
+            limits.num_recent_rows,
+            clock,
+            self.store,
+            fetch,
+        )
+        self.table = self.residency.table
+        self.admin = SessionAdmin(self.residency, self.between_batches, self.submit)
         self._limits = limits
         self._clock = clock
         self._executor = executor
         self._queue = FrameQueue(model.capacity, _MAX_STEP_ROWS)
-        self._deletions: list[tuple[str, asyncio.Future[Ended]]] = []
+        self._operations: deque[Callable[[], Awaitable[None]]] = deque()
         self._collectors: list[Callable[[], None]] = []
         self._turns = Turns(self._turn)
-        self._running: _Running | None = None
+        # What the present turn goes on with beyond this turn of the event loop.
+        self._task: asyncio.Task[None] | None = None
         self._histories_are_next = False
         self._stepped_at_s = float("-inf")
         self._history_rows_per_s = 0.0
+
+    @property
+    def model(self) -> ServedModel:
+        """The newest version: what new sessions begin with."""
+        return self.versions.newest.model
 
     def check_room(self, num_rows: int, num_collected: int = 0) -> None:
         """Admission, before anything of a request is queued.
@@ -145,8 +173,12 @@ class SessionWorker:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits or runs, beside what collectors hold."""
-        return not (self._queue or self._deletions or self._running or self.table.dirty)
+        """Whether nothing waits or runs, beside what collectors hold, and rows need only be stepped."""
+        return self._is_plain and not (self._queue or self._task or self.table.dirty)
+
+    @property
+    def _is_plain(self) -> bool:
+        return not self.store.is_durable and not self._operations and self.residency.is_settled
 
     def advance(
         self, slot: int, position: int, time_us: int, values: Sequence[float], reply: Reply
@@ -177,54 +209,144 @@ class SessionWorker:
                 return None
         rows = np.array(values, np.float64).reshape(1, 1, -1)
         try:
-            forecasts = self.model.runner.step(np.array((slot,), np.int64), rows, reply)
+            runner = self.versions[table.versions.item(slot)].model.runner
+            forecasts = runner.step(np.array((slot,), np.int64), rows, reply)
         except Exception as error:
-            raise self._failure(error, 1) from error
+            raise engine_failure(self.model.name, error, 1) from error
+        self.residency.recent.add(np.array((slot,), np.int64), rows)
         self._stepped_at_s = table.commit_one(slot, committed + 1, time_us)
         return Advanced(committed + 1, forecasts)
 
-    def describe(self, session_id: str) -> Ended:
-        """A session as it stands; rows that still wait are not in it.
+    async def serve(self, model: ServedModel, policy: UpgradePolicy) -> None:
+        """Serve another version from the next batch on; live sessions do as `policy` says.
 
         Raises:
-            UnknownSession: there is none.
+            UpgradeRefused: they cannot; nothing was changed.
         """
-        slot = self.table.find(session_id)
-        return Ended(int(self.table.positions[slot]), self.table.last_time_us(slot))
 
-    async def delete(self, session_id: str) -> Ended:
-        """End a session between two batches; rows that wait for it begin a new one.
+        async def serve() -> None:
+            self.versions.check(model, policy, self._limits.num_recent_rows)
+            self.table.newest = self.versions.serve(model, policy).index
+
+        await self.between_batches(serve)
+
+    async def unload(self, version: int) -> None:
+        """Stop serving a version.
 
         Raises:
-            UnknownSession: there is none.
+            UnknownVersion: it is not loaded.
+            UpgradeRefused: it is the one that is served, or sessions in memory are on it.
         """
-        done: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-        self._deletions.append((session_id, done))
+
+        async def unload() -> None:
+            model, loaded = self.model.name, {each.model.version: each for each in self.versions.all()}
+            if version not in loaded:
+                raise UnknownVersion(model, version, list(loaded))
+            if loaded[version] is self.versions.newest:
+                raise UpgradeRefused(model, version, "it is the one that is served")
+            if num_sessions := self.residency.num_sessions(loaded[version].index):
+                raise UpgradeRefused(model, version, f"{num_sessions} sessions in memory are on it")
+            self.versions.unload(loaded[version].index)
+
+        await self.between_batches(unload)
+
+    async def recover(self) -> tuple[int, list[str]]:
+        """Before `run`: bring back what the store journalled; see `recovery.recover`.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        recovered = await self.store.recover(self.model.name, len(self.model.manifest.features))
+        await self.residency.fetch_versions(recovered.records)
+        found = recover(recovered, self.residency)
+        if self.store.is_durable:
+            self.residency.num_elsewhere = await self.store.count(self.model.name) - len(self.table)
+        return found
+
+    async def between_batches(self, act: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Do something while no batch runs and none is taken; returns or raises what it does."""
+        done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+
+        async def operate() -> None:
+            if done.cancelled():
+                return
+            try:
+                result = await act()
+            except Exception as error:
+                if not done.done():
+                    done.set_exception(error)
+            else:
+                if not done.done():
+                    done.set_result(result)
+
+        self._operations.append(operate)
         self.wake()
         return await done
 
     async def run(self) -> None:
-        """Work until cancelled. A run that has begun then ends first: it commits or fails as a whole."""
+        """Work until cancelled. A batch that has begun then ends first: it commits or fails as a whole."""
         try:
             await self._turns.run()
         finally:
-            if self._running is not None:
-                await asyncio.wait([self._running.runs])
-                self._finish()
+            if self._task is not None:
+                await asyncio.wait([self._task])
 
     def _turn(self) -> None:
         """Take a batch and apply it, or begin to."""
-        if self._running is not None:
+        if self._task is not None:
             return
-        self._delete_waiting()
-        self._reset_dirty()
-        for flush in self._collectors:
-            flush()
+        if not self._is_plain:
+            self._go_on(self._full_turn())
+            return
+        self.residency.reset_dirty()
+        self._collect()
         parts = self._take()
         if parts:
-            self._apply(join(parts), is_history=parts[0].root is not None)
-        if self._running is None and (self._queue or self._deletions):
+            batch, is_history = join(parts), parts[0].root is not None
+            if len(batch.values) > self._limits.max_inline_rows or is_history:
+                self._go_on(self._apply(batch, is_history=is_history))
+                return
+            planned = self._plan(batch)
+            self._commit(batch, planned, run(batch, planned, self.residency))
+        if self._queue or not self._is_plain:
             self.wake()
+
+    def _go_on(self, rest: Coroutine[Any, Any, None]) -> None:
+        """The rest of a turn that cannot end in this turn of the event loop."""
+        self._task = asyncio.get_running_loop().create_task(rest)
+        self._task.add_done_callback(lambda task: self._turns.guard(lambda: self._ended(task)))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._task = None
+        if not task.cancelled():
+            task.result()
+        self.wake()
+
+    async def _full_turn(self) -> None:
+        while self._operations:
+            self.residency.reset_dirty()
+            await self._operations.popleft()()
+        self._collect()
+        failed = await self.residency.load_missing()
+        # From here to the run nothing is awaited: what is taken is loaded.
+        self.residency.reset_dirty()
+        if failed:
+            self._refuse(failed)
+        parts = self._take()
+        if parts:
+            await self._apply(join(parts), is_history=parts[0].root is not None)
+        await self.residency.save_leaving()
+
+    def _collect(self) -> None:
+        for flush in self._collectors:
+            flush()
+
+    def _refuse(self, failed: dict[int, StatecastError]) -> None:
+        """Sessions that cannot be loaded: what waits for them is refused."""
+        for part in self._queue.withdraw(np.array(list(failed), np.int64)):
+            errors = {part.entry(index): failed[slot] for index, slot in enumerate(part.slots.tolist())}
+            part.frame.result.errors.update(errors)
+            self._leave(part)
 
     def _take(self) -> list[Part]:
         """Steps and slices of histories in turn: no step shares a batch with a slice it would wait for."""
@@ -274,63 +396,59 @@ class SessionWorker:
             part.frame.result.errors.update((part.entry(index), error) for index in range(len(part)))
         part.frame.settle(len(part))
 
-    def _apply(self, batch: Batch, *, is_history: bool) -> None:
+    def _plan(self, batch: Batch) -> BatchPlan:
         table = self.table
-        planned = plan_batch(
+        return plan_batch(
             batch,
             table.positions[batch.slots],
             table.last_times_us[batch.slots],
             self.model.frequency,
             self._limits.steps,
         )
+
+    async def _apply(self, batch: Batch, *, is_history: bool) -> None:
+        if self.residency.is_upgrading:
+            await self._upgrade(batch)
+        planned = self._plan(batch)
         if len(batch.values) <= self._limits.max_inline_rows and not is_history:
-            self._commit(batch, planned, *self._run(batch, planned))
-            return
-        began_s = self._clock.monotonic_s()
-        runs = asyncio.get_running_loop().run_in_executor(self._executor, self._run, batch, planned)
-        self._running = _Running(batch, planned, runs, began_s)
-        runs.add_done_callback(lambda _: self._turns.guard(self._finish))
+            outcomes = run(batch, planned, self.residency)
+        else:
+            began_s = self._clock.monotonic_s()
+            loop = asyncio.get_running_loop()
+            outcomes = await loop.run_in_executor(self._executor, run, batch, planned, self.residency)
+            if is_history:
+                elapsed_s = self._clock.monotonic_s() - began_s
+                self._history_rows_per_s = len(batch.values) / max(elapsed_s, 1e-6)
+        if self.store.is_durable:
+            await self._store(batch, planned)
+        self._commit(batch, planned, outcomes)
 
-    def _finish(self) -> None:
-        """Commit what the executor ran, and go on."""
-        running = self._running
-        if running is None:
-            return
-        self._running = None
-        if running.batch.parts[0].root is not None:
-            elapsed_s = self._clock.monotonic_s() - running.began_s
-            self._history_rows_per_s = len(running.batch.values) / max(elapsed_s, 1e-6)
-        self._commit(running.batch, running.planned, *running.runs.result())
-        self.wake()
+    async def _upgrade(self, batch: Batch) -> None:
+        try:
+            await self.residency.upgrade(batch.slots)
+        except StoreUnavailable as error:
+            # They go on in memory; the batch itself will be refused if the store stays away.
+            _log.warning("upgraded sessions are not saved yet", reason=str(error))
 
-    def _run(self, batch: Batch, planned: BatchPlan) -> _Runs:
-        """Every group, then the forecasts (M, K, Q) of the standing entries; on any thread."""
-        runner, outcomes = self.model.runner, []
-        for group in planned.groups:
+    async def _store(self, batch: Batch, planned: BatchPlan) -> None:
+        """Hand a batch to the store; what it does not take is refused, the sessions loaded anew."""
+        made = changes_of(batch, planned, self.residency, self._clock.wall_s())
+        for entries, changes in made:
+            slots = batch.slots[entries]
             try:
-                slots = batch.slots if group.entries is None else batch.slots[group.entries]
-                forecasts = runner.step(slots, group.rows, group.reply)
-                outcomes.append(Outcome(group, forecasts))
-            except Exception as error:
-                outcomes.append(Outcome(group, None, error))
-        standing = None
-        if len(planned.standing) and (batch.replies[planned.standing] != Reply.NONE).any():
-            try:
-                standing = runner.read_out(batch.slots[planned.standing])
-            except Exception as error:
-                # Their rows were consumed before; only the answer is lost, and asking again is safe.
-                group = Group(planned.standing, np.empty((0, 0, 0)), Reply.LAST)
-                outcomes.append(Outcome(group, None, error))
-        return outcomes, standing
+                committed = await self.store.commit(self.model.name, changes)
+            except StoreUnavailable as error:
+                planned.refused.update(dict.fromkeys(entries.tolist(), error))
+                self.table.unload(slots)
+                continue
+            self.table.tokens[slots] = committed.tokens
+            refused = list(committed.refused)
+            for index in refused:
+                planned.refused[int(entries[index])] = TokenLost([changes.session_ids[index]])
+            if refused:
+                self.residency.lose(slots[refused])
 
-    def _commit(
-        self, batch: Batch, planned: BatchPlan, outcomes: list[Outcome], standing: Forecasts | None
-    ) -> None:
-        for outcome in outcomes:
-            if outcome.failure is not None:
-                entries = outcome.group.entries
-                failed = range(len(batch)) if entries is None else entries.tolist()
-                planned.refused.update(dict.fromkeys(failed, self._failure(outcome.failure, len(failed))))
+    def _commit(self, batch: Batch, planned: BatchPlan, outcomes: Outcomes) -> None:
         last_times = planned.last_times_us
         if planned.refused:
             committed = np.ones(len(batch), bool)
@@ -340,7 +458,7 @@ class SessionWorker:
             self.table.commit(batch.slots[committed], planned.positions[committed], last_times)
         else:
             self.table.commit(batch.slots, planned.positions, last_times)
-        fill_results(batch, planned, outcomes, standing)
+        fill_results(batch, planned, outcomes)
         self._settle(batch, planned)
 
     def _settle(self, batch: Batch, planned: BatchPlan) -> None:
@@ -360,35 +478,3 @@ class SessionWorker:
             self.table.settle(np.concatenate([part.slots for part in over]))
         for part in over:
             part.frame.settle(len(part))
-
-    def _failure(self, cause: Exception, num_sessions: int) -> EngineFailure:
-        failure = EngineFailure(new_correlation_id())
-        _log.error(
-            "engine failure",
-            model=self.model.name,
-            num_sessions=num_sessions,
-            correlation_id=failure.correlation_id,
-            exc_info=cause,
-        )
-        return failure
-
-    def _delete_waiting(self) -> None:
-        deletions, self._deletions = self._deletions, []
-        for session_id, done in deletions:
-            if done.done():
-                continue
-            try:
-                ended = self.describe(session_id)
-            except UnknownSession as error:
-                done.set_exception(error)
-                continue
-            slot = self.table.find(session_id)
-            self.model.runner.reset(np.array([slot]))
-            self.table.end(slot)
-            done.set_result(ended)
-
-    def _reset_dirty(self) -> None:
-        """States of slots given back since the last batch; nobody steps them before."""
-        if self.table.dirty:
-            self.model.runner.reset(np.array(self.table.dirty, np.int64))
-            self.table.dirty.clear()

@@ -1,11 +1,14 @@
-"""Every session of one model, in columns: a row per slot."""
+"""Every session of one model that is in memory, in columns: a row per slot."""
+
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from service.clock import Clock
 from service.errors import TooManySessions, UnknownSession
-from service.store.contract import NO_TIME
+from service.store.contract import NO_TIME, NO_TOKEN, Record
 from service.store.slots import SlotAllocator, Slots
 
 Integers = npt.NDArray[np.int64]
@@ -25,14 +28,30 @@ class SessionTable:
         last_times_us: (capacity,) time of the last row, NO_TIME before any had one.
         num_waiting: (capacity,) entries that wait or run.
         generations: (capacity,) changes when a slot passes to another session.
+        tokens: (capacity,) what the store gave for each session, or NO_TOKEN.
+        versions: (capacity,) which of the loaded versions of the model each session's state is of.
+        dirty: slots given back whose states are still to be reset.
+        unloaded: slots of sessions that the store may know, to be loaded before they are stepped.
+        borrowed: slots of states that no session has and nobody keeps.
+        must_load: whether the store may know a session that this table does not.
     """
 
-    def __init__(self, model: str, capacity: int, ttl_s: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        model: str,
+        capacity: int,
+        ttl_s: float,
+        clock: Clock,
+        make_room: Callable[[], None] | None = None,
+        expired: Callable[[int], None] | None = None,
+    ) -> None:
         self._model = model
         self.positions: Integers = np.zeros(capacity, np.int64)
         self.last_times_us: Integers = np.full(capacity, NO_TIME, np.int64)
         self.num_waiting: npt.NDArray[np.int32] = np.zeros(capacity, np.int32)
         self.generations: npt.NDArray[np.int32] = np.zeros(capacity, np.int32)
+        self.tokens: Integers = np.zeros(capacity, np.int64)
+        self.versions: npt.NDArray[np.int16] = np.zeros(capacity, np.int16)
         self._is_committed: npt.NDArray[np.bool_] = np.zeros(capacity, bool)
         self._used_at_s: npt.NDArray[np.float64] = np.zeros(capacity, np.float64)
         self._allocator = SlotAllocator(capacity)
@@ -41,8 +60,14 @@ class SessionTable:
         self._ttl_s = ttl_s
         self._clock = clock
         self._swept_at_s = clock.monotonic_s()
-        # Slots given back whose states are still to be reset.
+        self._make_room = make_room or (lambda: None)
+        self._expired = expired or (lambda _: None)
         self.dirty: list[int] = []
+        self.unloaded: list[int] = []
+        self.borrowed: set[int] = set()
+        self.must_load = False
+        # The version that new sessions begin with.
+        self.newest = 0
 
     def __len__(self) -> int:
         """Open sessions."""
@@ -67,7 +92,7 @@ class SessionTable:
         """
         slot = self._slots.get(session_id)
         if slot is not None and self._is_over(slot):
-            self._forget(slot)
+            self._expire(slot)
             slot = None
         return self._add(session_id) if slot is None else slot
 
@@ -135,6 +160,83 @@ class SessionTable:
         else:
             self._forget(slot)
 
+    @property
+    def capacity(self) -> int:
+        """Sessions that memory has room for."""
+        return self._allocator.capacity
+
+    def names(self) -> list[str]:
+        """Ids of sessions that have committed, those of borrowed slots left out."""
+        return [
+            name
+            for name, slot in self._slots.items()
+            if self._is_committed[slot] and slot not in self.borrowed
+        ]
+
+    def is_named(self, slot: int) -> bool:
+        """Whether somebody waits for a session of this slot that has not committed."""
+        return bool(self.num_waiting[slot]) and not self._is_committed[slot]
+
+    def find_or_none(self, session_id: str) -> int | None:
+        """The slot of a session that has committed, None where memory has none."""
+        slot = self._slots.get(session_id)
+        return slot if slot is not None and self._is_committed[slot] and not self._is_over(slot) else None
+
+    def place(self, slot: int, record: Record, version: int, now_wall_s: float) -> None:
+        """A session is as its record says; its state is the caller's to put."""
+        self.positions[slot] = record.position
+        self.last_times_us[slot] = record.last_time_us
+        self.tokens[slot] = record.token
+        self.versions[slot] = version
+        self._is_committed[slot] = True
+        idle_s = max(now_wall_s - record.used_at_s, 0.0) if record.used_at_s else 0.0
+        self._used_at_s[slot] = self._clock.monotonic_s() - idle_s
+
+    def move(self, slot: int, position: int, last_time_us: int) -> None:
+        """A placed session has consumed more rows than its record says."""
+        self.positions[slot] = position
+        self.last_times_us[slot] = last_time_us
+
+    def recover(self, slot: int, position: int, last_time_us: int, idle_s: float) -> None:
+        """`move`; the last of those rows came `idle_s` ago."""
+        self.move(slot, position, last_time_us)
+        self._used_at_s[slot] = self._clock.monotonic_s() - idle_s
+
+    def used_at_s(self, slot: int, now_wall_s: float) -> float:
+        """When a row last came, seconds since 1970-01-01 UTC."""
+        return now_wall_s - (self._clock.monotonic_s() - float(self._used_at_s[slot]))
+
+    def oldest_idle(self, limit: int) -> list[int]:
+        """Slots of sessions for which nothing waits, those first that were used longest ago."""
+        used = self._allocator.in_use()
+        idle = used[self._is_committed[used] & (self.num_waiting[used] == 0)]
+        if len(idle) > limit:
+            idle = idle[np.argpartition(self._used_at_s[idle], limit)[:limit]]
+        return cast("list[int]", idle[np.argsort(self._used_at_s[idle], kind="stable")].tolist())
+
+    def in_use(self) -> Slots:
+        """Slots of every session, committed or not."""
+        return self._allocator.in_use()
+
+    def committed(self) -> Slots:
+        """Slots of every session that has committed."""
+        used = self._allocator.in_use()
+        return used[self._is_committed[used]]
+
+    def forget(self, slot: int) -> None:
+        """A session leaves memory, and nobody waits for it."""
+        self._forget(slot)
+
+    def unload(self, slots: Slots) -> None:
+        """What memory has of these sessions is not to be trusted: load them before they are stepped again."""
+        for slot in slots.tolist():
+            if self.num_waiting[slot]:
+                self._clear(slot)
+                self.dirty.append(slot)
+                self.unloaded.append(slot)
+            else:
+                self._forget(slot)
+
     def last_time_us(self, slot: int) -> int | None:
         """Time of the session's last row, None before any had one."""
         time = int(self.last_times_us[slot])
@@ -160,6 +262,8 @@ class SessionTable:
         if self._allocator.is_full or now_s - self._swept_at_s > _SWEEP_EVERY_S:
             self._sweep(now_s)
         if self._allocator.is_full:
+            self._make_room()
+        if self._allocator.is_full:
             raise TooManySessions(self._allocator.capacity)
         slot = self._allocator.allocate()
         self._slots[session_id] = slot
@@ -167,6 +271,9 @@ class SessionTable:
             self._ids.append(session_id)
         else:
             self._ids[slot] = session_id
+        self.versions[slot] = self.newest
+        if self.must_load:
+            self.unloaded.append(slot)
         return slot
 
     def _sweep(self, now_s: float) -> None:
@@ -174,7 +281,11 @@ class SessionTable:
         used = self._allocator.in_use()
         idle = self._is_committed[used] & (self.num_waiting[used] == 0)
         for slot in used[idle & (now_s - self._used_at_s[used] > self._ttl_s)].tolist():
-            self._forget(slot)
+            self._expire(slot)
+
+    def _expire(self, slot: int) -> None:
+        self._expired(slot)
+        self._forget(slot)
 
     def _is_over(self, slot: int) -> bool:
         """Its time to live is up; entries that wait keep a session alive."""
@@ -185,6 +296,7 @@ class SessionTable:
         self._is_committed[slot] = False
         self.positions[slot] = 0
         self.last_times_us[slot] = NO_TIME
+        self.tokens[slot] = NO_TOKEN
 
     def _forget(self, slot: int) -> None:
         self._clear(slot)

@@ -18,7 +18,6 @@ from service.errors import (
     PositionConflict,
     QueueFull,
     TooManySessions,
-    UnknownSession,
 )
 from service.rpc.single_rows import SingleRow
 from service.sessions.frame import NO_POSITION, Frame
@@ -200,10 +199,11 @@ class Twins:
 
 def described(service, session_id):
     """A session as it stands, or none."""
-    try:
-        return service.worker.describe(session_id)
-    except UnknownSession:
+    slot = service.worker.table.find_or_none(session_id)
+    if slot is None:
         return None
+    info = service.worker.residency.info(slot)
+    return info
 
 
 def plain(told):
@@ -262,7 +262,7 @@ async def test_plain_rows_are_applied_alone():
         assert made.worker.num_alone == 3
         assert await settled(add(made, "a", 5.0, time_us=START_US + HOUR_US)) == [sent(15.0, 5)]
         assert made.worker.num_alone == 4
-        assert made.worker.describe("a").last_time_us == START_US + HOUR_US
+        assert (await made.worker.admin.read("a")).info.last_time_us == START_US + HOUR_US
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ async def test_a_dropped_row_is_not_applied_and_nobody_is_told():
         assert await settled(first, other) == [sent(1.0), sent(5.0)]
         await turns()
         assert [row.told for row in (alone, second, among)] == [None] * 3
-        assert made.worker.describe("a").position == 1
+        assert (await made.worker.admin.read("a")).info.position == 1
         assert described(made, "c") is None
 
 
@@ -356,7 +356,7 @@ async def test_a_row_dropped_inside_a_run_still_commits():
         made.release()
         await settled(rows[1])
         assert rows[0].told is None
-        assert made.worker.describe("a").position == 1
+        assert (await made.worker.admin.read("a")).info.position == 1
 
 
 async def test_a_row_past_its_deadline_is_refused_and_those_beside_it_are_not():

@@ -25,6 +25,8 @@ EXAMPLES = {
     errors.ForeignState: (errors.ForeignState("m", "sha256:aa", ["sha256:bb"]), "FAILED_PRECONDITION"),
     errors.DamagedState: (errors.DamagedState("session 's'", "its checksum is wrong"), "DATA_LOSS"),
     errors.SealRefused: (errors.SealRefused("it was changed"), "DATA_LOSS"),
+    errors.UpgradeRefused: (errors.UpgradeRefused("m", 2, "its states differ"), "FAILED_PRECONDITION"),
+    errors.UnknownVersion: (errors.UnknownVersion("m", 3, [1, 2]), "NOT_FOUND"),
     errors.Draining: (errors.Draining(), "UNAVAILABLE"),
     errors.EngineFailure: (errors.EngineFailure("c0ffee"), "INTERNAL"),
 }

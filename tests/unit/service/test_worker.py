@@ -59,7 +59,7 @@ class Bench:
         self.clock = HandClock()
         bounds = {"max_batch_size": 100, "max_queued_rows": 10_000, "max_inline_rows": 0, **limits}
         model = ServedModel("sum", 1, MANIFEST, Frequency.parse("h"), max_sessions, self.runner)
-        limits = Limits(session_ttl_s=100.0, steps=StepLimits(5, 5_000), **bounds)
+        limits = Limits(session_ttl_s=100.0, max_sessions=max_sessions, steps=StepLimits(5, 5_000), **bounds)
         self.worker = SessionWorker(model, limits, self.clock, executor)
         self.frames = []
 
@@ -183,7 +183,7 @@ async def test_a_conflict_opens_no_session():
         with pytest.raises(PositionConflict):
             await made.send("a", 5, position=3)
         with pytest.raises(UnknownSession):
-            made.worker.describe("a")
+            await made.worker.admin.read("a")
 
 
 @pytest.mark.parametrize("failing_run", [1, 2, 3])
@@ -266,7 +266,7 @@ async def test_room_for_sessions_is_bounded():
         with pytest.raises(TooManySessions):
             await made.send("c", 1)
         await made.send("a", 1)
-        await made.worker.delete("b")
+        await made.worker.admin.delete("b")
         await made.send("c", 1)
 
 
@@ -276,7 +276,7 @@ async def test_an_idle_session_ends_and_its_slot_is_used_again():
         await made.send("a", 5)
         made.clock.now_s = 101.0
         with pytest.raises(UnknownSession):
-            made.worker.describe("a")
+            await made.worker.admin.read("a")
         applied = await made.send("a", 1)
         assert applied.position == 1
         assert await made.total("a") == 1
@@ -300,22 +300,22 @@ async def test_a_deletion_comes_between_two_batches():
     async with bench() as made:
         await made.send("held", 5)
         held = await _hold(made)
-        deletion = asyncio.ensure_future(made.worker.delete("held"))
+        deletion = asyncio.ensure_future(made.worker.admin.delete("held"))
         after = made.send("held", 50)
         made.runner.gate.set()
         await held
-        assert (await deletion).position == 2
+        assert (await deletion).info.position == 2
         assert (await after).position == 1
         assert await made.total("held") == 50
         with pytest.raises(UnknownSession):
-            await made.worker.delete("never")
+            await made.worker.admin.delete("never")
 
 
 async def test_a_deleted_session_leaves_no_state_behind():
     """Whoever gets its slot next starts from the initial state."""
     async with bench(max_sessions=1) as made:
         await made.send("a", 5)
-        await made.worker.delete("a")
+        await made.worker.admin.delete("a")
         await made.send("b", 1)
         assert await made.total("b") == 1
 
@@ -374,7 +374,7 @@ async def test_a_history_that_fails_half_way_can_be_sent_again():
         await held
         with pytest.raises(EngineFailure):
             await history
-        assert 0 < made.worker.describe("a").position < 2_000
+        assert 0 < (await made.worker.admin.read("a")).record.position < 2_000
         made.check()
         await made.send("a", *([1] * 2_000), position=0)
         assert await made.total("a") == 2_000

@@ -1,0 +1,74 @@
+"""What a `Forecast` request asks for, read and checked."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.manifest import Manifest
+from service.engine.runner import Reply
+from service.errors import InvalidRequest
+from service.rpc import validation
+from service.rpc.frames import FrameLimits
+from service.sessions.frame import NO_POSITION, Integers
+from statecast.v1 import forecast_pb2 as pb
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Asked:
+    """Rows for one session, T of F features, and what is to come back.
+
+    Attributes:
+        values: (T, F).
+        times_us: (T,), or None.
+        position: rows consumed before the first, or NO_POSITION.
+        horizon: steps to return.
+    """
+
+    values: npt.NDArray[np.float64]
+    times_us: Integers | None
+    position: int
+    reply: Reply
+    horizon: int
+
+
+def read(request: pb.ForecastRequest, manifest: Manifest, limits: FrameLimits) -> Asked:
+    """What a request asks for.
+
+    Raises:
+        InvalidRequest: names the field that is wrong.
+    """
+    validation.check_session_id(request.session_id)
+    reply = validation.reply_of(request.reply)
+    horizon = validation.horizon_of(request.horizon, manifest)
+    num_rows = len(request.rows)
+    validation.check_num_rows(num_rows, "rows", limits.max_rows_per_chunk)
+    validation.check_reply_size(num_rows, reply, manifest, limits.max_message_bytes)
+    values, times_us = _values(request, manifest), _times(request)
+    position = request.position if request.HasField("position") else NO_POSITION
+    validation.check_position(position)
+    return Asked(values, times_us, position, reply, horizon)
+
+
+def _values(request: pb.ForecastRequest, manifest: Manifest) -> npt.NDArray[np.float64]:
+    num_features = len(manifest.features)
+    for index, row in enumerate(request.rows):
+        if len(row.values) != num_features:
+            names = ", ".join(feature.name for feature in manifest.features)
+            expected = f"{num_features} ({names})"
+            raise InvalidRequest(f"rows[{index}].values", f"{len(row.values)} values", expected)
+    values = np.array([row.values for row in request.rows], np.float64)
+    validation.check_values(values, manifest, "rows: values")
+    return values
+
+
+def _times(request: pb.ForecastRequest) -> Integers | None:
+    with_time = [row.HasField("time_us") for row in request.rows]
+    if not any(with_time):
+        return None
+    if not all(with_time):
+        row = with_time.index(False)
+        raise InvalidRequest(f"rows[{row}].time_us", "none", "a time for every row, or for no row")
+    times = np.array([row.time_us for row in request.rows], np.int64)
+    validation.check_times(times, "rows: time_us")
+    return times

@@ -1,0 +1,217 @@
+"""Reading, copying, moving and ending sessions, between two batches."""
+
+import heapq
+import itertools
+from collections.abc import Callable, Coroutine
+from dataclasses import replace as replaced
+from typing import Any, Protocol, TypeVar
+
+from service.errors import DamagedState, SessionExists, UnknownSession
+from service.sessions.frame import Frame
+from service.sessions.info import SessionEvent, SessionInfo, Snapshot
+from service.sessions.residency import Listener, Residency
+from service.store.contract import NO_TIME, NO_TOKEN, Listed, Record, StoreFault
+
+_T = TypeVar("_T")
+
+
+class Between(Protocol):
+    """`SessionWorker.between_batches`."""
+
+    def __call__(self, act: Callable[[], Coroutine[Any, Any, _T]]) -> Coroutine[Any, Any, _T]: ...
+
+
+class SessionAdmin:
+    """What is done to single sessions beside their rows. Each call stands between two batches."""
+
+    def __init__(self, residency: Residency, between: Between, submit: Callable[[Frame], None]) -> None:
+        self._residency = residency
+        self._table = residency.table
+        self._store = residency.store
+        self._between = between
+        self._submit = submit
+        self._borrowed = itertools.count()
+
+    async def read(self, session_id: str) -> Snapshot:
+        """A session as it stands; rows that still wait are not in it. Changes nothing.
+
+        Raises:
+            UnknownSession: there is none.
+            DamagedState: the store cannot read it.
+            StoreUnavailable: the store would have to be asked.
+        """
+        return await self._between(lambda: self._read(session_id))
+
+    async def write(self, record: Record, *, replace: bool, event: SessionEvent | None = None) -> Snapshot:
+        """Open a session as a record says, or put it in place of the one that has the id.
+
+        Raises:
+            SessionExists: the id is taken, and `replace` is not set.
+            ForeignState: the state is of no version that is served.
+            TooManySessions: there is no room.
+            StoreUnavailable: nothing was done.
+        """
+        return await self._between(lambda: self._write(record, replace, event))
+
+    async def delete(self, session_id: str) -> Snapshot:
+        """End a session; rows that wait for it begin a new one. Returns it as it stood.
+
+        Raises:
+            UnknownSession: there is none.
+            StoreUnavailable: it is there still.
+        """
+        return await self._between(lambda: self._delete(session_id))
+
+    async def page(self, prefix: str, after: str, limit: int) -> tuple[list[SessionInfo], str]:
+        """Sessions whose ids begin with `prefix`, and `after` for the next page, "" where there is none."""
+        return await self._between(lambda: self._page(prefix, after, limit))
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """See `Residency.subscribe`."""
+        return self._residency.subscribe(listener)
+
+    def initial_record(self, session_id: str) -> Record:
+        """A session that has consumed nothing, of the newest version."""
+        newest = self._residency.versions.newest
+        digest = newest.model.manifest.digest
+        return Record(session_id, digest, 0, NO_TIME, newest.states.initial())
+
+    async def advance_record(self, record: Record, frame_of: Callable[[int], Frame]) -> Record:
+        """Step a state that no session has: nothing of it is kept.
+
+        Args:
+            frame_of: makes the frame for the slot that the state lies in meanwhile.
+
+        Raises:
+            ForeignState: the state is of no version that is served.
+            TooManySessions: there is no room.
+        """
+        after: list[Record] = []
+
+        async def submit() -> None:
+            slot = self._borrow()
+            try:
+                self._residency.place(slot, record)
+                frame = frame_of(slot)
+            except Exception:
+                self._give_back(slot)
+                raise
+            told = frame.done
+
+            def done(frame: Frame) -> object:
+                moved = self._residency.record(slot)
+                after.append(replaced(moved, session_id=record.session_id))
+                self._give_back(slot)
+                return told(frame)
+
+            frame.done = done
+            self._submit(frame)
+
+        await self._between(submit)
+        return after[0]
+
+    async def _read(self, session_id: str) -> Snapshot:
+        slot = self._table.find_or_none(session_id)
+        if slot is not None:
+            return Snapshot(self._residency.info(slot), self._residency.record(slot))
+        record = await self._stored(session_id)
+        if record is None:
+            raise UnknownSession(self._residency.name, session_id)
+        if record.tail is not None:
+            record = self._up_to_date(record)
+        return Snapshot(self._residency.info_of(record), record)
+
+    def _up_to_date(self, record: Record) -> Record:
+        """With the states after the rows that the store has beyond them."""
+        slot = self._borrow()
+        try:
+            self._residency.place(slot, record)
+            moved = self._residency.record(slot)
+            return replaced(moved, session_id=record.session_id, used_at_s=record.used_at_s)
+        finally:
+            self._give_back(slot)
+
+    async def _stored(self, session_id: str) -> Record | None:
+        """A session that is not in memory, as the store has it or will."""
+        leaving = self._residency.leaving(session_id)
+        if leaving is not None or not self._table.must_load:
+            return leaving
+        found = await self._store.peek(self._residency.name, session_id)
+        if isinstance(found, StoreFault):
+            raise DamagedState(f"session {session_id!r}", found.reason)
+        return found
+
+    async def _write(self, record: Record, replace: bool, event: SessionEvent | None) -> Snapshot:
+        residency, session_id = self._residency, record.session_id
+        is_there = self._table.find_or_none(session_id) is not None
+        if not replace and (is_there or await self._stored(session_id) is not None):
+            raise SessionExists(residency.name, session_id)
+        residency.check(record)
+        if self._store.is_durable:
+            (token,) = await self._store.save(residency.name, [replaced(record, token=NO_TOKEN)])
+        else:
+            token = NO_TOKEN
+            await self._store.delete(residency.name, session_id)
+        residency.drop_leaving(session_id)
+        slot = self._resolve(session_id)
+        residency.place(slot, replaced(record, token=token))
+        if event is not None:
+            residency.tell(event, residency.info(slot))
+        return Snapshot(residency.info(slot), residency.record(slot))
+
+    async def _delete(self, session_id: str) -> Snapshot:
+        residency = self._residency
+        snapshot = await self._read(session_id)
+        await self._store.delete(residency.name, session_id)
+        residency.drop_leaving(session_id)
+        slot = self._table.find_or_none(session_id)
+        if slot is not None:
+            residency.end(slot)
+        residency.tell(SessionEvent.DELETED, snapshot.info)
+        return snapshot
+
+    async def _page(self, prefix: str, after: str, limit: int) -> tuple[list[SessionInfo], str]:
+        residency = self._residency
+        if self._store.is_durable:
+            listed, following = await self._store.page(residency.name, prefix, after, limit)
+            return [self._info(each) for each in listed], following
+        # Two sources in order of id: what is in memory, and what has left it.
+        spilled, _ = await self._store.page(residency.name, prefix, after, limit + 1)
+        others = {each.session_id: each for each in spilled}
+        names = (
+            self._table.names() if not prefix else [n for n in self._table.names() if n.startswith(prefix)]
+        )
+        found = heapq.nsmallest(limit + 1, {*others, *(name for name in names if name > after)})
+        infos = []
+        for name in found[:limit]:
+            slot = self._table.find_or_none(name)
+            infos.append(residency.info(slot) if slot is not None else self._info(others[name]))
+        return infos, found[limit - 1] if len(found) > limit else ""
+
+    def _info(self, listed: Listed) -> SessionInfo:
+        """Of a session in a page of the store's; memory knows better where it has it."""
+        slot = self._table.find_or_none(listed.session_id)
+        if slot is not None:
+            return self._residency.info(slot)
+        record = Record(
+            listed.session_id, listed.digest, listed.position, listed.last_time_us, b"", b"", listed.used_at_s
+        )
+        return self._residency.info_of(record)
+
+    def _resolve(self, session_id: str) -> int:
+        """A slot for a session that is about to be placed: it need not be loaded."""
+        slot = self._table.resolve(session_id)
+        if slot in self._table.unloaded:
+            self._table.unloaded.remove(slot)
+        self._residency.reset_dirty()
+        return slot
+
+    def _borrow(self) -> int:
+        """A slot of no session's; no session's id holds a control character."""
+        slot = self._resolve(f"\0{next(self._borrowed)}")
+        self._table.borrowed.add(slot)
+        return slot
+
+    def _give_back(self, slot: int) -> None:
+        self._table.borrowed.discard(slot)
+        self._table.forget(slot)

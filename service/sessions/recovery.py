@@ -1,0 +1,136 @@
+"""After a restart: the journal's rows, stepped again through the engine in large batches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from service.engine.runner import Reply
+from service.sessions.batch import row_indices
+from service.sessions.frame import Integers
+from service.sessions.residency import Residency
+from service.store.contract import NO_TIME, Record, Recovered
+
+# Sessions that step together, and rows of each.
+_BATCH = 1024
+_LONGEST = 64
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Tail:
+    """Journalled entries of some records, each record's together and oldest first.
+
+    Attributes:
+        entries: (5, M) each entry's record, ascending; position before and after it; last time; steps.
+        at_s: (M,) when it was journalled.
+        rows: (steps in all, F).
+    """
+
+    entries: Integers
+    at_s: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.float64]
+
+    @property
+    def record(self) -> Integers:
+        """(M,) index of each entry's record."""
+        record: Integers = self.entries[0]
+        return record
+
+    @property
+    def num_steps(self) -> Integers:
+        """(M,) rows of each entry that step."""
+        steps: Integers = self.entries[4]
+        return steps
+
+    def only(self, chosen: Integers) -> "_Tail":
+        """The entries that `chosen` numbers, in its order."""
+        steps = self.num_steps
+        rows = row_indices((np.cumsum(steps) - steps)[chosen], steps[chosen])
+        return _Tail(self.entries[:, chosen], self.at_s[chosen], self.rows[rows])
+
+
+def recover(recovered: Recovered, residency: Residency) -> tuple[int, list[str]]:
+    """Put sessions into memory as they stood when their last row was acknowledged.
+
+    Returns:
+        The rows that were stepped again, and the ids of sessions whose journal has a hole: they are
+        not in memory, and the store has them as of their last checkpoint.
+    """
+    if not recovered.records:
+        return 0, []
+    tail = _sorted(recovered)
+    records = list(recovered.records)
+    tail, broken = _checked(tail, records)
+    slots = np.full(len(records), -1)
+    for index, record in enumerate(records):
+        if index not in broken:
+            slots[index] = residency.table.resolve(record.session_id)
+            residency.place(int(slots[index]), record)
+    residency.table.unloaded.clear()
+    _step(tail, slots, residency)
+    _commit(tail, records, slots, residency)
+    return int(tail.num_steps.sum()), [records[index].session_id for index in broken]
+
+
+def _sorted(recovered: Recovered) -> _Tail:
+    """By record, without what the records hold already."""
+    names = ("index", "before", "after", "last_times_us", "num_steps")
+    batches = recovered.tail
+    entries = np.concatenate(
+        [np.stack([getattr(batch, name) for name in names]) for batch in batches]
+        or [np.empty((len(names), 0), np.int64)],
+        axis=1,
+    )
+    at_s = np.concatenate([np.full(len(batch.index), batch.at_s) for batch in batches] or [np.empty(0)])
+    rows = np.concatenate([batch.rows for batch in batches] or [np.empty((0, 1))])
+    positions = np.array([record.position for record in recovered.records], np.int64)
+    wanted = (entries[0] >= 0) & (entries[2] > positions[np.maximum(entries[0], 0)])
+    order = np.argsort(entries[0], kind="stable")
+    return _Tail(entries, at_s, rows).only(order[wanted[order]])
+
+
+def _checked(tail: _Tail, records: Sequence[Record]) -> tuple[_Tail, set[int]]:
+    """Each entry must begin where the one before it ended; a record of which one does not is left out."""
+    positions = np.array([record.position for record in records], np.int64)
+    record, before, after = tail.entries[:3]
+    expected = np.concatenate([[0], after])[: len(after)]
+    is_first = np.concatenate([[True], record[1:] != record[:-1]])[: len(record)]
+    expected[is_first] = positions[record[is_first]]
+    broken = set(record[before != expected].tolist())
+    if not broken:
+        return tail, broken
+    return tail.only(np.flatnonzero(~np.isin(record, list(broken)))), broken
+
+
+def _step(tail: _Tail, slots: Integers, residency: Residency) -> None:
+    """Rows of each record in its order; records that have as many left step together."""
+    left = np.bincount(tail.record, tail.num_steps, len(slots)).astype(np.int64)
+    at = np.cumsum(left) - left
+    while left.any():
+        length = min(_LONGEST, 1 << (int(left.max()).bit_length() - 1))
+        for mine in _in_batches(np.flatnonzero(left >= length)):
+            rows = tail.rows[at[mine][:, None] + np.arange(length)]
+            for loaded, some in residency.by_version(slots[mine]):
+                chosen = np.isin(slots[mine], some)
+                loaded.model.runner.step(slots[mine][chosen], rows[chosen], Reply.NONE)
+            residency.recent.add(slots[mine], rows)
+            at[mine] += length
+            left[mine] -= length
+
+
+def _in_batches(entries: Integers) -> Iterator[Integers]:
+    for start in range(0, len(entries), _BATCH):
+        yield entries[start : start + _BATCH]
+
+
+def _commit(tail: _Tail, records: Sequence[Record], slots: Integers, residency: Residency) -> None:
+    """Positions and times as after each record's last entry."""
+    record, _, after, last_times_us, _ = tail.entries
+    timed = np.flatnonzero(last_times_us != NO_TIME)
+    # The last of several stays.
+    latest = dict(zip(record[timed].tolist(), last_times_us[timed].tolist(), strict=True))
+    last = dict(zip(record.tolist(), zip(after.tolist(), tail.at_s.tolist(), strict=True), strict=True))
+    for index, (position, at_s) in last.items():
+        last_time_us = latest.get(index, records[index].last_time_us)
+        residency.table.recover(int(slots[index]), position, last_time_us, residency.idle_s(at_s))

@@ -1,0 +1,385 @@
+"""Which sessions are in memory: they come from the store with a row, and leave for it when room is short."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import numpy as np
+import structlog
+
+from service.clock import Clock
+from service.engine.arena import Slots
+from service.engine.model import ServedModel
+from service.engine.runner import Reply
+from service.errors import (
+    DamagedState,
+    ForeignState,
+    StatecastError,
+    StoreUnavailable,
+    TokenLost,
+    TooManySessions,
+)
+from service.sessions.info import SessionEvent, SessionInfo
+from service.sessions.recent_rows import RecentRows
+from service.sessions.versions import Loaded, UpgradePolicy, Versions
+from service.store.contract import NO_TIME, Record, SessionStore, StoreFault
+from service.store.table import SessionTable
+
+_log = structlog.get_logger()
+
+# Sessions that make room at once, as a part of all there is room for, and at most.
+_LEAVING_PART, _MOST_LEAVING = 64, 1024
+# Sessions that may be on their way out while the store does not take them.
+_MAX_LEAVING = 65_536
+
+Listener = Callable[[SessionEvent, SessionInfo], None]
+# The version of the model whose file has a digest, None where there is none.
+Fetch = Callable[[str], Awaitable[ServedModel | None]]
+
+
+class Residency:
+    """The sessions in memory, their states in the versions' arenas, and the way to and from the store.
+
+    Called between runs only, but for `make_room`, which touches no session that a run may step.
+    """
+
+    def __init__(
+        self,
+        versions: Versions,
+        max_sessions: int,
+        ttl_s: float,
+        num_recent_rows: int,
+        clock: Clock,
+        store: SessionStore,
+        fetch: Fetch | None = None,
+    ) -> None:
+        model = versions.newest.model
+        self.name, self.versions, self.store = model.name, versions, store
+        self.table = SessionTable(model.name, model.capacity, ttl_s, clock, self._make_room, self._expired)
+        self.table.must_load = store.is_durable
+        self.recent = RecentRows(model.capacity, num_recent_rows, len(model.manifest.features))
+        # Sessions that are not in memory; as other replicas open and end them, an estimate.
+        self.num_elsewhere = 0
+        self._max_sessions = max_sessions
+        self._clock = clock
+        self._fetch = fetch
+        self._leaving: dict[str, Record] = {}
+        self._listeners: list[Listener] = []
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is to be loaded, saved or upgraded before a batch is taken."""
+        return not (self.table.unloaded or self._leaving or self.is_upgrading)
+
+    @property
+    def is_upgrading(self) -> bool:
+        """Whether sessions of older versions are to go over to the newest."""
+        return any(loaded.policy is not UpgradePolicy.PIN for loaded in self.versions.all())
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` what happens to sessions; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def tell(self, event: SessionEvent, info: SessionInfo) -> None:
+        """Something happened to a session."""
+        for listener in list(self._listeners):
+            listener(event, info)
+
+    def reset_dirty(self) -> None:
+        """States of slots given back since; nobody steps them before."""
+        if self.table.dirty:
+            dirty = np.unique(np.array(self.table.dirty, np.int64))
+            for loaded in self.versions.all():
+                loaded.model.runner.reset(dirty)
+            self.recent.clear(dirty)
+            self.table.dirty.clear()
+
+    async def load_missing(self) -> dict[int, StatecastError]:
+        """Load the sessions that were named since; returns the slots of those that cannot be, and why.
+
+        A session that the store does not know is new.
+        """
+        failed: dict[int, StatecastError] = {}
+        while self.table.unloaded:
+            self.reset_dirty()
+            slots = [slot for slot in dict.fromkeys(self.table.unloaded) if self.table.is_named(slot)]
+            self.table.unloaded.clear()
+            ids = [self.table.session_id(slot) for slot in slots]
+            generations = self.table.generations[slots]
+            missing = [name for name in ids if name not in self._leaving]
+            found: dict[str, Record | StoreFault | None] = dict(self._leaving)
+            try:
+                if missing:
+                    loaded = await self.store.load(self.name, missing)
+                    found.update(zip(missing, loaded, strict=True))
+            except StoreUnavailable as error:
+                failed.update(dict.fromkeys(slots, error))
+                continue
+            await self.fetch_versions(found.values())
+            there = self.table.generations[slots] == generations
+            for slot, name, is_there in zip(slots, ids, there.tolist(), strict=True):
+                self._leaving.pop(name, None)
+                record = found[name]
+                if isinstance(record, Record):
+                    self.num_elsewhere = max(self.num_elsewhere - 1, 0)
+                    if not self.store.is_durable:
+                        await self.store.delete(self.name, name)
+                elif record is None and self._is_full:
+                    failed[slot] = TooManySessions(self._max_sessions)
+                    continue
+                fault = self._placed(slot, record) if is_there else None
+                if fault is not None:
+                    failed[slot] = fault
+        return failed
+
+    def record(self, slot: int) -> Record:
+        """A session of memory with a copy of its state."""
+        return self.records([slot])[0]
+
+    def records(self, slots: Sequence[int]) -> list[Record]:
+        """Sessions of memory with copies of their states."""
+        now_s = self._clock.wall_s()
+        states: dict[int, bytes] = {}
+        for loaded, mine in self.by_version(np.array(slots, np.int64)):
+            packed = loaded.states.pack(loaded.model.runner.states(mine))
+            states.update(zip(mine.tolist(), map(bytes, packed), strict=True))
+        table = self.table
+        return [
+            Record(
+                table.session_id(slot),
+                self.versions[int(table.versions[slot])].model.manifest.digest,
+                int(table.positions[slot]),
+                int(table.last_times_us[slot]),
+                states[slot],
+                self.recent.get(slot).tobytes(),
+                table.used_at_s(slot, now_s),
+                int(table.tokens[slot]),
+            )
+            for slot in slots
+        ]
+
+    def by_version(self, slots: Slots) -> Iterable[tuple[Loaded, Slots]]:
+        """Slots (B,) by the version whose state each holds."""
+        if len(self.versions) == 1:
+            yield self.versions.newest, slots
+            return
+        versions = self.table.versions[slots]
+        for index in np.unique(versions).tolist():
+            yield self.versions[index], slots[versions == index]
+
+    def place(self, slot: int, record: Record) -> None:
+        """Put a session into a slot of its own.
+
+        Raises:
+            ForeignState, DamagedState: see `check`.
+        """
+        loaded = self.check(record)
+        slots, runner = np.array([slot]), loaded.model.runner
+        if record.states:
+            runner.restore(slots, loaded.states.unpack([record.states]))
+        else:
+            runner.reset(slots)
+        self.recent.put(slot, record.recent)
+        self.table.place(slot, record, loaded.index, self._clock.wall_s())
+        tail = record.tail
+        if tail is not None:
+            if len(tail.rows):
+                runner.step(slots, tail.rows[None], Reply.NONE)
+                self.recent.add(slots, tail.rows[None])
+            self.table.move(slot, tail.position, tail.last_time_us)
+
+    def check(self, record: Record) -> Loaded:
+        """The version that a record's state is of.
+
+        Raises:
+            ForeignState: no loaded version has its state.
+            DamagedState: its state has another size.
+        """
+        loaded = self.versions.by_digest(record.digest)
+        if loaded is None:
+            served = [each.model.manifest.digest for each in self.versions.all()]
+            raise ForeignState(self.name, record.digest, served)
+        if len(record.states) not in (0, loaded.states.num_bytes):
+            found = f"{len(record.states)} bytes of state, expected {loaded.states.num_bytes}"
+            raise DamagedState(f"session {record.session_id!r}", found)
+        return loaded
+
+    def end(self, slot: int) -> None:
+        """A session of memory is over; rows that wait for it begin a new one."""
+        for loaded in self.versions.all():
+            loaded.model.runner.reset(np.array([slot]))
+        self.recent.clear(np.array([slot]))
+        self.table.end(slot)
+        self.table.versions[slot] = self.versions.newest.index
+
+    async def save_leaving(self) -> None:
+        """Hand over those that made room. What the store does not take now stays for the next time."""
+        leaving = dict(self._leaving)
+        if not leaving:
+            return
+        try:
+            await self.store.save(self.name, list(leaving.values()))
+        except TokenLost as error:
+            # Others have gone on with them since: theirs is the newer state.
+            for session_id in error.session_ids:
+                self._leaving.pop(session_id, None)
+            return
+        except StoreUnavailable as error:
+            _log.warning("sessions cannot leave memory", reason=str(error), num_sessions=len(leaving))
+            return
+        for session_id, record in leaving.items():
+            if self._leaving.get(session_id) is record:
+                del self._leaving[session_id]
+
+    async def save_named(self, session_ids: Sequence[str]) -> int:
+        """Checkpoint those of these sessions that are in memory; returns how many."""
+        found = [self.table.find_or_none(name) for name in session_ids]
+        slots = [slot for slot in found if slot is not None]
+        if slots:
+            await self.save(slots)
+        return len(slots)
+
+    async def save(self, slots: Sequence[int]) -> None:
+        """Checkpoint sessions of memory, which stay there; sessions that others took over are forgotten."""
+        records = self.records(slots)
+        generations = self.table.generations[list(slots)]
+        try:
+            tokens = await self.store.save(self.name, records)
+        except TokenLost as error:
+            lost = set(error.session_ids)
+            self.lose(np.array([s for s, r in zip(slots, records, strict=True) if r.session_id in lost]))
+            return
+        same = self.table.generations[list(slots)] == generations
+        self.table.tokens[np.array(slots)[same]] = np.array(tokens, np.int64)[same]
+
+    def lose(self, slots: Slots) -> None:
+        """Another replica has these sessions: what memory has of them is old."""
+        for slot in slots.tolist():
+            self.tell(SessionEvent.TAKEN_OVER, self.info(slot))
+        self.table.unload(slots)
+
+    async def upgrade(self, slots: Slots) -> None:
+        """Take those of `slots` whose version says so over to the newest.
+
+        Raises:
+            StoreUnavailable: they stand on the new version in memory, and are saved with a later batch.
+        """
+        newest = self.versions.newest
+        upgraded: list[int] = []
+        for old, mine in self.by_version(slots):
+            if old.policy is UpgradePolicy.PIN or old.index == newest.index or not len(mine):
+                continue
+            if old.policy is UpgradePolicy.CARRY:
+                newest.model.runner.restore(mine, old.model.runner.states(mine))
+            else:
+                self._replay(newest, mine)
+            self.table.versions[mine] = newest.index
+            upgraded += mine.tolist()
+        if not upgraded:
+            return
+        for slot in upgraded:
+            self.tell(SessionEvent.UPGRADED, self.info(slot))
+        if self.store.is_durable:
+            await self.save(upgraded)
+
+    def idle_s(self, used_at_s: float) -> float:
+        """How long ago, at least 0, something was that happened at `used_at_s` since 1970-01-01 UTC."""
+        return max(self._clock.wall_s() - used_at_s, 0.0)
+
+    def info(self, slot: int) -> SessionInfo:
+        """Of a session in memory."""
+        model = self.versions[int(self.table.versions[slot])].model
+        return SessionInfo(
+            self.table.session_id(slot),
+            model.version,
+            model.manifest.digest,
+            int(self.table.positions[slot]),
+            self.table.last_time_us(slot),
+            self.table.used_at_s(slot, self._clock.wall_s()),
+            in_memory=True,
+        )
+
+    def info_of(self, record: Record) -> SessionInfo:
+        """Of a session that is not in memory."""
+        loaded = self.versions.by_digest(record.digest)
+        last = None if record.last_time_us == NO_TIME else record.last_time_us
+        return SessionInfo(
+            record.session_id,
+            loaded.model.version if loaded else 0,
+            record.digest,
+            record.position,
+            last,
+            record.used_at_s,
+            in_memory=False,
+        )
+
+    def leaving(self, session_id: str) -> Record | None:
+        """A session that is on its way to the store."""
+        return self._leaving.get(session_id)
+
+    def drop_leaving(self, session_id: str) -> None:
+        """It need not be saved any more."""
+        self._leaving.pop(session_id, None)
+
+    async def fetch_versions(self, records: Iterable[Record | StoreFault | None]) -> None:
+        """Load the versions that records need. One that cannot be had makes its sessions foreign."""
+        needed = {record.digest for record in records if isinstance(record, Record)}
+        for digest in needed:
+            if self.versions.by_digest(digest) is None and self._fetch is not None:
+                model = await self._fetch(digest)
+                if model is not None:
+                    self.versions.adopt(model)
+
+    async def upgrade_some(self, limit: int) -> int:
+        """Take sessions of older versions over to the one that is served; returns how many are left."""
+        slots = self.table.committed()
+        old = [loaded.index for loaded in self.versions.all() if loaded.policy is not UpgradePolicy.PIN]
+        due = slots[np.isin(self.table.versions[slots], old)]
+        if len(due):
+            await self.upgrade(due[:limit])
+        return max(len(due) - limit, 0)
+
+    def num_sessions(self, index: int) -> int:
+        """Sessions in memory that are on a version, those counted in whose first row waits."""
+        return int((self.table.versions[self.table.in_use()] == index).sum())
+
+    def _replay(self, newest: Loaded, slots: Slots) -> None:
+        """The newest version's states after the recent rows of each session."""
+        newest.model.runner.reset(slots)
+        rows = {slot: self.recent.get(slot) for slot in slots.tolist()}
+        for length in {len(each) for each in rows.values()} - {0}:
+            mine = [slot for slot, each in rows.items() if len(each) == length]
+            stacked = np.stack([rows[slot] for slot in mine])
+            newest.model.runner.step(np.array(mine, np.int64), stacked, Reply.NONE)
+
+    def _placed(self, slot: int, record: Record | StoreFault | None) -> StatecastError | None:
+        if record is None:
+            return None
+        if isinstance(record, StoreFault):
+            return DamagedState(f"session {record.session_id!r}", record.reason)
+        try:
+            self.place(slot, record)
+        except StatecastError as error:
+            return error
+        return None
+
+    def _make_room(self) -> None:
+        if len(self._leaving) >= _MAX_LEAVING or (not self.store.is_durable and self._is_full):
+            return
+        limit = min(max(self.table.capacity // _LEAVING_PART, 1), _MOST_LEAVING)
+        slots = self.table.oldest_idle(limit)
+        if not slots:
+            return
+        if not self.store.is_shared:
+            self._leaving.update((record.session_id, record) for record in self.records(slots))
+        for slot in slots:
+            self.tell(SessionEvent.EVICTED, self.info(slot))
+            self.table.forget(slot)
+        self.num_elsewhere += len(slots)
+        self.table.must_load = True
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.table) + self.num_elsewhere >= self._max_sessions
+
+    def _expired(self, slot: int) -> None:
+        self.tell(SessionEvent.EXPIRED, self.info(slot))
