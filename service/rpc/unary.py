@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from models.manifest import Manifest
 from service.engine.runner import Reply
 from service.errors import InvalidRequest, StatecastError
-from service.rpc import validation
+from service.rpc import asked
 from service.rpc.frames import FrameLimits
 from service.rpc.single_rows import SingleRow, SingleRows
-from service.sessions.frame import COUNTS, NO_POSITION, Frame, FrameResult, Integers
+from service.sessions.frame import COUNTS, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
 from service.store.contract import NO_TIME
 from statecast import columns
@@ -49,26 +48,21 @@ async def forecast(
     Raises:
         StatecastError: refused; nothing was applied.
     """
-    manifest = worker.model.manifest
-    validation.check_session_id(request.session_id)
-    reply = validation.reply_of(request.reply)
-    horizon = validation.horizon_of(request.horizon, manifest)
-    num_rows = len(request.rows)
-    validation.check_num_rows(num_rows, "rows", limits.max_rows_per_chunk)
-    validation.check_reply_size(num_rows, reply, manifest, limits.max_message_bytes)
-    values, times = _values(request, manifest), _times(request)
-    position = request.position if request.HasField("position") else NO_POSITION
-    validation.check_position(position)
+    if request.sealed_state:
+        raise InvalidRequest("sealed_state", f"{len(request.sealed_state)} bytes", "none without carry_state")
+    rows = asked.read(request, worker.model.manifest, limits)
+    num_rows = len(rows.values)
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     if num_rows == 1:
         single_rows.check_room()
         slot = worker.table.resolve(request.session_id)
-        time_us = NO_TIME if times is None else int(times[0])
-        row = _UnaryRow(slot, position, time_us, values[0].tolist(), reply.for_one_row, deadline_s)
+        time_us = NO_TIME if rows.times_us is None else int(rows.times_us[0])
+        values, reply = rows.values[0].tolist(), rows.reply.for_one_row
+        row = _UnaryRow(slot, rows.position, time_us, values, reply, deadline_s)
         row.done = done
         single_rows.add(row)
         await _settled(done, row.drop)
-        return _encode_row(row, worker, horizon)
+        return _encode_row(row, worker, rows.horizon)
 
     def settled(_: object) -> None:
         if not done.done():
@@ -78,11 +72,10 @@ async def forecast(
     single_rows.flush()
     worker.check_room(num_rows)
     slots = np.array([worker.table.resolve(request.session_id)])
-    lengths, positions = np.array([num_rows]), np.array([position])
-    frame = Frame(slots, lengths, positions, times, values, reply, settled, deadline_s)
+    frame = frame_of(rows, slots, settled, deadline_s)
     worker.submit(frame)
     await _settled(done, frame.drop)
-    return _encode(frame.result, reply, worker, horizon)
+    return encode(frame.result, rows, worker)
 
 
 async def _settled(done: "asyncio.Future[None]", drop: Callable[[], None]) -> None:
@@ -93,28 +86,10 @@ async def _settled(done: "asyncio.Future[None]", drop: Callable[[], None]) -> No
         raise
 
 
-def _values(request: pb.ForecastRequest, manifest: Manifest) -> "np.ndarray":
-    num_features = len(manifest.features)
-    for index, row in enumerate(request.rows):
-        if len(row.values) != num_features:
-            names = ", ".join(feature.name for feature in manifest.features)
-            expected = f"{num_features} ({names})"
-            raise InvalidRequest(f"rows[{index}].values", f"{len(row.values)} values", expected)
-    values = np.array([row.values for row in request.rows], np.float64)
-    validation.check_values(values, manifest, "rows: values")
-    return values
-
-
-def _times(request: pb.ForecastRequest) -> Integers | None:
-    with_time = [row.HasField("time_us") for row in request.rows]
-    if not any(with_time):
-        return None
-    if not all(with_time):
-        row = with_time.index(False)
-        raise InvalidRequest(f"rows[{row}].time_us", "none", "a time for every row, or for no row")
-    times = np.array([row.time_us for row in request.rows], np.int64)
-    validation.check_times(times, "rows: time_us")
-    return times
+def frame_of(rows: asked.Asked, slots: Integers, done: Callable[[Frame], object], deadline_s: float) -> Frame:
+    """A frame of one entry; `slots` (1,) is its session."""
+    lengths, positions = np.array([len(rows.values)]), np.array([rows.position])
+    return Frame(slots, lengths, positions, rows.times_us, rows.values, rows.reply, done, deadline_s)
 
 
 def _encode_row(row: _UnaryRow, worker: SessionWorker, horizon: int) -> pb.ForecastResponse:
@@ -126,16 +101,21 @@ def _encode_row(row: _UnaryRow, worker: SessionWorker, horizon: int) -> pb.Forec
     return response
 
 
-def _encode(result: FrameResult, reply: Reply, worker: SessionWorker, horizon: int) -> pb.ForecastResponse:
-    """Of a frame's only entry."""
+def encode(result: FrameResult, rows: asked.Asked, worker: SessionWorker) -> pb.ForecastResponse:
+    """Of a frame's only entry.
+
+    Raises:
+        StatecastError: why it was refused.
+    """
     if 0 in result.errors:
         raise result.errors[0]
     position = int(result.positions[0])
     response = _response(position, result.counts[:, 0].tolist(), worker)
-    if reply is Reply.LAST:
+    horizon = rows.horizon
+    if rows.reply is Reply.LAST:
         assert result.dense is not None
         response.forecasts.add(position=position, values=result.dense[0, :horizon].ravel().tolist())
-    elif reply is Reply.EACH:
+    elif rows.reply is Reply.EACH:
         for forecasts, positions in zip(result.forecasts[0], result.forecast_positions[0], strict=True):
             for made_at, each in zip(positions.tolist(), forecasts, strict=True):
                 response.forecasts.add(position=made_at, values=each[:horizon].ravel().tolist())
