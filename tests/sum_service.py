@@ -186,7 +186,9 @@ class SumService:
             runner = self.runners[name] = SpreadRunner(Arena(STATES, max_sessions))
             served = manifest(name, num_features)
             model = ServedModel(name, VERSION, served, Frequency.parse("h"), max_sessions, runner)
-            allowed = Limits(session_ttl_s=TTL_S, max_sessions=max_sessions, steps=StepLimits(5, 5_005), **bounds)
+            allowed = Limits(
+                session_ttl_s=TTL_S, max_sessions=max_sessions, steps=StepLimits(5, 5_005), **bounds
+            )
             self.workers[name] = worker(model, allowed, self.clock, executor)
         self.catalog = Catalog(self.workers)
         self.rows = {name: SingleRows(made) for name, made in self.workers.items()}
@@ -209,6 +211,12 @@ class SumService:
         """Begin a unary call; a task."""
         worker, rows = self.workers[request.model], self.rows[request.model]
         return asyncio.ensure_future(unary.forecast(request, worker, rows, self.limits, deadline_s))
+
+    def standing(self, session_id, name=None):
+        """A session as it stands, or None for none; of the first model where no name is given."""
+        worker = self.workers[name] if name else self.worker
+        slot = worker.table.find_or_none(session_id)
+        return None if slot is None else worker.residency.info(slot)
 
     async def hold(self, name="sum"):
         """Hold a model's runner inside a run, so that what follows waits. Nothing may wait already."""

@@ -242,15 +242,14 @@ def _encode_forecasts(
             dense = result.dense if given.all() else result.dense[given]
             response.forecasts = columns.pack(dense[:, :horizon], columns.FORECAST)
         return
-    each = [result.forecasts.get(entry, []) for entry in range(len(places))]
-    counts = np.array([sum(map(len, pieces)) for pieces in each])
+    # A history that was refused after some slices has forecasts that nobody is told.
+    told = {entry: pieces for entry, pieces in result.forecasts.items() if entry not in result.errors}
+    counts = np.array([sum(map(len, told.get(entry, ()))) for entry in range(len(places))])
     response.num_forecasts = columns.pack(_placed(counts, places, n, 0), columns.COUNT)
-    if counts.any():
-        forecasts = np.concatenate([piece[:, :horizon] for pieces in each for piece in pieces])
-        response.forecasts = columns.pack(forecasts, columns.FORECAST)
-        positions = [
-            piece for entry in sorted(result.forecast_positions) for piece in result.forecast_positions[entry]
-        ]
+    if told:
+        forecasts = [piece[:, :horizon] for entry in sorted(told) for piece in told[entry]]
+        response.forecasts = columns.pack(np.concatenate(forecasts), columns.FORECAST)
+        positions = [piece for entry in sorted(told) for piece in result.forecast_positions[entry]]
         response.forecast_positions = columns.pack(np.concatenate(positions), columns.POSITION)
 
 

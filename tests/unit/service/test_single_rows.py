@@ -154,7 +154,7 @@ class Twins:
             found.runner.states(slots)["total"], expected.runner.states(slots)["total"]
         )
         for session_id in "abc":
-            assert described(found, session_id) == described(expected, session_id)
+            assert found.standing(session_id) == expected.standing(session_id)
         found.check_idle()
         expected.check_idle()
 
@@ -174,7 +174,7 @@ class Twins:
     def _position(self, session_id, place):
         if place is None:
             return NO_POSITION
-        known = described(self.framed, session_id)
+        known = self.framed.standing(session_id)
         at = known.position if known else 0
         return {"next": at, "before": max(at - 1, 0), "long before": 0, "ahead": at + 2}[place]
 
@@ -189,21 +189,12 @@ class Twins:
     def _look(self, session_id, told):
         if isinstance(told, Exception):
             self.seen[type(told).__name__] += 1
-            if described(self.alone, session_id) is None:
+            if self.alone.standing(session_id) is None:
                 self.seen["a newcomer refused"] += 1
             return
         for name, count in zip(("skipped", "late", "missing"), told[2], strict=True):
             self.seen[name] += bool(count)
         self.seen["begun again"] += told[0] == 1 and self.alone.worker.table.generations.any()
-
-
-def described(service, session_id):
-    """A session as it stands, or none."""
-    slot = service.worker.table.find_or_none(session_id)
-    if slot is None:
-        return None
-    info = service.worker.residency.info(slot)
-    return info
 
 
 def plain(told):
@@ -262,7 +253,7 @@ async def test_plain_rows_are_applied_alone():
         assert made.worker.num_alone == 3
         assert await settled(add(made, "a", 5.0, time_us=START_US + HOUR_US)) == [sent(15.0, 5)]
         assert made.worker.num_alone == 4
-        assert (await made.worker.admin.read("a")).info.last_time_us == START_US + HOUR_US
+        assert made.standing("a").last_time_us == START_US + HOUR_US
 
 
 @pytest.mark.parametrize(
@@ -292,7 +283,7 @@ async def test_a_refused_row_of_a_new_session_leaves_no_slot(failure):
         (error,) = await settled(add(made, "refused", 100.0, position, until=until))
         assert type(error) is failure
         made.check_idle()
-        assert described(made, "refused") is None
+        assert made.standing("refused") is None
         assert await settled(add(made, "next", 1.0)) == [sent(1.0)]
 
 
@@ -333,7 +324,7 @@ async def test_a_dropped_row_is_not_applied_and_nobody_is_told():
         alone.drop()
         await turns()
         made.check_idle()
-        assert described(made, "a") is None
+        assert made.standing("a") is None
         first, second, other = add(made, "a", 1.0), add(made, "a", 100.0), add(made, "b", 5.0)
         among = add(made, "c", 100.0)
         second.drop()
@@ -341,8 +332,8 @@ async def test_a_dropped_row_is_not_applied_and_nobody_is_told():
         assert await settled(first, other) == [sent(1.0), sent(5.0)]
         await turns()
         assert [row.told for row in (alone, second, among)] == [None] * 3
-        assert (await made.worker.admin.read("a")).info.position == 1
-        assert described(made, "c") is None
+        assert made.standing("a").position == 1
+        assert made.standing("c") is None
 
 
 async def test_a_row_dropped_inside_a_run_still_commits():
@@ -356,7 +347,7 @@ async def test_a_row_dropped_inside_a_run_still_commits():
         made.release()
         await settled(rows[1])
         assert rows[0].told is None
-        assert (await made.worker.admin.read("a")).info.position == 1
+        assert made.standing("a").position == 1
 
 
 async def test_a_row_past_its_deadline_is_refused_and_those_beside_it_are_not():
@@ -368,7 +359,7 @@ async def test_a_row_past_its_deadline_is_refused_and_those_beside_it_are_not():
         told = await settled(*rows)
         assert [type(outcome) for outcome in told] == [DeadlinePassed, tuple, tuple, DeadlinePassed]
         assert made.runner.shapes == [(2, 1)]
-        assert [described(made, name) is None for name in "abcd"] == [True, False, False, True]
+        assert [made.standing(name) is None for name in "abcd"] == [True, False, False, True]
 
 
 async def test_a_failed_batch_is_told_to_each_row():
@@ -403,7 +394,7 @@ async def test_rows_that_are_collected_count_as_waiting(num_before):
             add(made, "one too many")
         await asyncio.gather(*waiting)
         await settled(*rows)
-        assert described(made, "one too many") is None
+        assert made.standing("one too many") is None
         await settled(add(made, "later"))
 
 
@@ -432,5 +423,5 @@ async def test_a_position_that_no_session_can_have_is_refused(num_rows, position
         request.position = 2**63 - 1
         with pytest.raises(PositionConflict):
             await made.call(request)
-        assert described(made, "a") is None
+        assert made.standing("a") is None
         assert await settled(add(made, "a")) == [sent(1.0)]
