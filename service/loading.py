@@ -11,6 +11,8 @@ class ModelLoader:
     def __init__(self, repository: str, device: str, intra_op_threads: int, capacity: int) -> None:
         self._repository = repository
         self._device, self._threads, self._capacity = device, intra_op_threads, capacity
+        # What each file's digest was found to be: versions are not rewritten.
+        self._digests: dict[str, str] = {}
 
     def latest(self) -> list[ModelFile]:
         """The highest version of each model in the repository.
@@ -43,10 +45,13 @@ class ModelLoader:
     def by_digest(self, name: str, digest: str) -> ServedModel | None:
         """The version whose file has a digest, None where the repository has it no more."""
         for file in reversed(versions_of(self._repository, name)):
+            if self._digests.get(file.path, digest) != digest:
+                continue
             try:
                 loaded = load(self._repository, file)
             except ModelRefused:
                 continue
+            self._digests[file.path] = loaded.manifest.digest
             if loaded.manifest.digest == digest:
                 return prepare(loaded, self._device, self._threads, self._capacity)
         return None

@@ -1,17 +1,22 @@
 """Reading, copying, moving and ending sessions, between two batches."""
 
+import asyncio
 import heapq
 import itertools
 from collections.abc import Callable, Coroutine
 from dataclasses import replace as replaced
 from typing import Any, Protocol, TypeVar
 
-from service.errors import DamagedState, SessionExists, UnknownSession
+import structlog
+
+from service.errors import DamagedState, ForeignState, SessionExists, UnknownSession
 from service.sessions.frame import Frame
 from service.sessions.info import SessionEvent, SessionInfo, Snapshot
 from service.sessions.residency import Listener, Residency
+from service.sessions.versions import Loaded
 from service.store.contract import NO_TIME, NO_TOKEN, Listed, Record, StoreFault
 
+_log = structlog.get_logger()
 _T = TypeVar("_T")
 
 
@@ -82,13 +87,17 @@ class SessionAdmin:
         Args:
             frame_of: makes the frame for the slot that the state lies in meanwhile.
 
+        Returns:
+            The session after the frame, as it was before where the frame's entry was refused.
+
         Raises:
             ForeignState: the state is of no version that is served.
             TooManySessions: there is no room.
         """
-        after: list[Record] = []
+        after: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
 
         async def submit() -> None:
+            await self._residency.fetch_versions([record])
             slot = self._borrow()
             try:
                 self._residency.place(slot, record)
@@ -100,15 +109,25 @@ class SessionAdmin:
 
             def done(frame: Frame) -> object:
                 moved = self._residency.record(slot)
-                after.append(replaced(moved, session_id=record.session_id))
                 self._give_back(slot)
+                if not after.done():
+                    after.set_result(replaced(moved, session_id=record.session_id))
                 return told(frame)
 
             frame.done = done
             self._submit(frame)
 
         await self._between(submit)
-        return after[0]
+        return await after
+
+    async def version_of(self, digest: str) -> Loaded:
+        """The version that states of a model file belong to, from the repository where it is not loaded.
+
+        Raises:
+            ForeignState: there is none.
+        """
+        loaded = self._residency.versions.by_digest(digest)
+        return loaded or await self._between(lambda: self._version_of(digest))
 
     async def _read(self, session_id: str) -> Snapshot:
         slot = self._table.find_or_none(session_id)
@@ -117,9 +136,14 @@ class SessionAdmin:
         record = await self._stored(session_id)
         if record is None:
             raise UnknownSession(self._residency.name, session_id)
-        if record.tail is not None:
+        if record.tail is not None or not record.states:
+            await self._residency.fetch_versions([record])
             record = self._up_to_date(record)
         return Snapshot(self._residency.info_of(record), record)
+
+    async def _version_of(self, digest: str) -> Loaded:
+        await self._residency.fetch_versions([Record("", digest, 0, NO_TIME, b"")])
+        return self._residency.version_of(digest)
 
     def _up_to_date(self, record: Record) -> Record:
         """With the states after the rows that the store has beyond them."""
@@ -146,6 +170,7 @@ class SessionAdmin:
         is_there = self._table.find_or_none(session_id) is not None
         if not replace and (is_there or await self._stored(session_id) is not None):
             raise SessionExists(residency.name, session_id)
+        await residency.fetch_versions([record])
         residency.check(record)
         if self._store.is_durable:
             (token,) = await self._store.save(residency.name, [replaced(record, token=NO_TOKEN)])
@@ -161,7 +186,13 @@ class SessionAdmin:
 
     async def _delete(self, session_id: str) -> Snapshot:
         residency = self._residency
-        snapshot = await self._read(session_id)
+        try:
+            snapshot = await self._read(session_id)
+        except (DamagedState, ForeignState) as error:
+            # What cannot be read can still be ended; that is what a damaged session is good for.
+            _log.warning("a session that cannot be read is ended", reason=str(error))
+            unknown = Record(session_id, "", 0, NO_TIME, b"")
+            snapshot = Snapshot(residency.info_of(unknown), unknown)
         await self._store.delete(residency.name, session_id)
         residency.drop_leaving(session_id)
         slot = self._table.find_or_none(session_id)

@@ -194,13 +194,22 @@ class Residency:
             ForeignState: no loaded version has its state.
             DamagedState: its state has another size.
         """
-        loaded = self.versions.by_digest(record.digest)
-        if loaded is None:
-            served = [each.model.manifest.digest for each in self.versions.all()]
-            raise ForeignState(self.name, record.digest, served)
+        loaded = self.version_of(record.digest)
         if len(record.states) not in (0, loaded.states.num_bytes):
             found = f"{len(record.states)} bytes of state, expected {loaded.states.num_bytes}"
             raise DamagedState(f"session {record.session_id!r}", found)
+        return loaded
+
+    def version_of(self, digest: str) -> Loaded:
+        """The loaded version of a model file.
+
+        Raises:
+            ForeignState: there is none.
+        """
+        loaded = self.versions.by_digest(digest)
+        if loaded is None:
+            served = [each.model.manifest.digest for each in self.versions.all()]
+            raise ForeignState(self.name, digest, served)
         return loaded
 
     def end(self, slot: int) -> None:
@@ -273,7 +282,8 @@ class Residency:
             else:
                 self._replay(newest, mine)
             self.table.versions[mine] = newest.index
-            upgraded += mine.tolist()
+            # A state that no session has is nobody's to be told of, or to be kept.
+            upgraded += [slot for slot in mine.tolist() if slot not in self.table.borrowed]
         if not upgraded:
             return
         for slot in upgraded:
