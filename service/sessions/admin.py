@@ -198,6 +198,8 @@ class SessionAdmin:
         slot = self._table.find_or_none(session_id)
         if slot is not None:
             residency.end(slot)
+        else:
+            residency.num_elsewhere = max(residency.num_elsewhere - 1, 0)
         residency.tell(SessionEvent.DELETED, snapshot.info)
         return snapshot
 

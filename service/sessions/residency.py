@@ -1,6 +1,7 @@
 """Which sessions are in memory: they come from the store with a row, and leave for it when room is short."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import structlog
@@ -20,7 +21,7 @@ from service.errors import (
 from service.sessions.info import SessionEvent, SessionInfo
 from service.sessions.recent_rows import RecentRows
 from service.sessions.versions import Loaded, UpgradePolicy, Versions
-from service.store.contract import NO_TIME, Record, SessionStore, StoreFault
+from service.store.contract import NO_TIME, NO_TOKEN, Record, SessionStore, StoreFault
 from service.store.table import SessionTable
 
 _log = structlog.get_logger()
@@ -122,7 +123,9 @@ class Residency:
                 if isinstance(record, Record):
                     self.num_elsewhere = max(self.num_elsewhere - 1, 0)
                     if not self.store.is_durable:
+                        # It lives in memory alone from now on.
                         await self.store.delete(self.name, name)
+                        record = replace(record, token=NO_TOKEN)
                 elif record is None and self._is_full:
                     failed[slot] = TooManySessions(self._max_sessions)
                     continue

@@ -71,19 +71,24 @@ class Bench:
     def send_frame(self, entries, reply=Reply.LAST):
         """Entries (session id, values, position); a future of the frame's result."""
         done = asyncio.get_running_loop().create_future()
-        slots = np.array([self.worker.table.resolve(session_id) for session_id, _, _ in entries])
-        frame = Frame(
-            slots,
+        resolve = self.worker.table.resolve
+        frame = self.frame([(resolve(session_id), *rest) for session_id, *rest in entries], reply)
+        frame.done = lambda frame: done.set_result(frame.result)
+        self.frames.append(frame)
+        self.worker.submit(frame)
+        return done
+
+    def frame(self, entries, reply):
+        """Entries (slot, values, position)."""
+        return Frame(
+            np.array([slot for slot, *_ in entries]),
             np.array([len(values) for _, values, _ in entries]),
             np.array([NO_POSITION if position is None else position for *_, position in entries]),
             None,
             np.concatenate([np.array(values, np.float64) for _, values, _ in entries]).reshape(-1, 1),
             reply,
-            lambda frame: done.set_result(frame.result),
+            lambda frame: None,
         )
-        self.frames.append(frame)
-        self.worker.submit(frame)
-        return done
 
     async def total(self, session_id):
         """The session's state, seen through a row that is skipped."""
