@@ -117,9 +117,12 @@ class RowFlow:
     def fail(self, reason: Exception) -> None:
         """Tell every call that waits; its rows stay, but those beyond the bound, which were never sent."""
         self.num_failures += 1
-        error = reason if isinstance(reason, Unanswered) else Unacknowledged(f"no answer came: {reason}")
-        if error is not reason:
-            error.__cause__ = reason
+        words = f"{reason}; the row stays with the stream, whose next use sends it again"
+        if isinstance(reason, Unanswered):
+            error: Unanswered = type(reason)(words, code=reason.code)
+        else:
+            error = Unacknowledged(words)
+        error.__cause__ = reason
         for call in self._in_flight:
             self._tell(call, error)
         room, kept = self._room, []

@@ -17,4 +17,4 @@ def test_the_example_runs(capsys):
     finally:
         server.stop()
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["4", "meter-18", "meter-19"]
+    assert [line.split()[0] for line in lines] == ["4", "meter-18", "meter-19", "100"]

@@ -239,6 +239,7 @@ def test_rows_stay_when_the_budget_runs_out():
     errors = [answer.exception(0) for answer in answers]
     assert [type(error) for error in errors] == [Unavailable, Unavailable]
     assert errors[0] is not errors[1]
+    assert "gone; the row stays with the stream" in str(errors[0])
     assert not driver.flow.is_waiting
     last = driver.put("a", 3)
     driver.turn()
