@@ -11,8 +11,8 @@ from service.engine.resident import BATCH, TIME
 from service.engine.wrapping import SLOTS_AGAIN
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
-# Binding takes 15 us, which a run of more sessions or rows no longer notices. Single rows of many
-# streams make batches of any size up to their number, so that many shapes come back.
+# Binding takes 15 us, which a run of more sessions or of histories does not notice. Single rows of many
+# streams make batches of any size up to their number, so that many sizes come back.
 _LARGEST_KEPT = 256
 _MAX_KEPT = 64
 
@@ -29,8 +29,9 @@ class _Bound:
 class BoundGraph:
     """Runs one graph over arenas (see `resident`). One call at a time.
 
-    Binding a tensor costs more than moving a small one: what is bound for the shapes of single rows
-    stays, and columns are copied into it. Of a graph of fixed shapes it always stays.
+    Binding a tensor costs more than moving a small one: what is bound for a batch size stays, and
+    columns are copied into it, except where the length of histories is open too. Of a graph of fixed
+    shapes it always stays.
     """
 
     def __init__(
@@ -40,21 +41,26 @@ class BoundGraph:
         self._session = session
         self._arenas = arenas
         self._memory = memory
-        self._is_fixed = BATCH not in session.get_inputs()[0].shape
-        self._kept: dict[tuple[int, ...], _Bound] = {}
+        axes = {axis for tensor in session.get_inputs() for axis in tensor.shape}
+        self._has_time = TIME in axes
+        self._is_fixed = BATCH not in axes
+        self._kept: dict[int, _Bound] = {}
 
     def run(self, *columns: Column) -> list[Column]:
         """Write `columns`, run, and copy what comes out.
 
         Args:
-            columns: in the order of the graph's inputs, slots (B,) first; copied.
+            columns: in the order of the graph's inputs, slots (B,) first, then rows (B, T, F) where it
+                takes any; copied.
 
         Returns:
             The outputs that are no arenas, in the graph's order; the caller's own.
         """
-        # All columns begin with the batch axis; the last one, where any has it, goes on with time.
-        shape = columns[-1].shape[:2]
-        bound = self._kept.get(shape) or self._bound_for(shape)
+        batch = len(columns[0])
+        if self._has_time:
+            bound = self._bind(batch, columns[1].shape[1])
+        else:
+            bound = self._kept.get(batch) or self._bind_kept(batch)
         for write, column in zip(bound.writes, columns, strict=True):
             write(column)
         self._session.run_with_iobinding(bound.binding)
@@ -67,18 +73,20 @@ class BoundGraph:
             AssertionError: with the addresses that differ.
         """
         names = [tensor.name for tensor in self._session.get_outputs()]
-        for shape, bound in self._kept.items():
+        for size, bound in self._kept.items():
             for name, value in zip(names, bound.binding.get_outputs(), strict=True):
                 if name in self._arenas:
                     written, read = value.data_ptr(), self._arenas[name].value.data_ptr()
-                    assert written == read, f"{name} of {shape} lies at {written:#x}, its arena at {read:#x}"
+                    assert written == read, (
+                        f"{name} of {size} slots lies at {written:#x}, its arena at {read:#x}"
+                    )
 
-    def _bound_for(self, shape: tuple[int, ...]) -> _Bound:
-        bound = self._bind(*shape)
-        if self._is_fixed or (shape[0] <= _LARGEST_KEPT and shape[1:] in ((), (1,))):
+    def _bind_kept(self, batch: int) -> _Bound:
+        bound = self._bind(batch)
+        if self._is_fixed or batch <= _LARGEST_KEPT:
             if len(self._kept) == _MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[shape] = bound
+            self._kept[batch] = bound
         return bound
 
     def _bind(self, batch: int, time: int = 1) -> _Bound:

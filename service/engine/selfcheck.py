@@ -41,7 +41,7 @@ def streams(runner: Runner, manifest: Manifest) -> str | None:
 
 def num_sessions(sizes: tuple[int, ...]) -> int:
     """The slots, from 0 on, that the checks use."""
-    return 2 * max(_NUM_SESSIONS, *sizes)
+    return 2 * max((_NUM_SESSIONS, *sizes))
 
 
 def agree(runner: Runner, reference: Runner, manifest: Manifest, sizes: tuple[int, ...]) -> bool:
