@@ -30,19 +30,23 @@ class Call:
         command = (b"EVAL" if by_text else b"EVALSHA", script, b"%d" % len(self.keys), *self.keys)
         packed = [packed_command(command, num_more=len(self.arguments))]
         for argument in self.arguments:
-            packed += (_length(len(argument)), argument, b"\r\n")
+            packed += (b"$%d\r\n" % len(argument), argument, b"\r\n")
         return packed
 
 
 def packed_command(words: Sequence[bytes], num_more: int = 0) -> bytes:
     """A command as it is sent, or its beginning: `num_more` words follow."""
-    parts = [part for word in words for part in (_length(len(word)), word, b"\r\n")]
+    # Keys are as long as one another, or nearly so.
+    lengths = {num_bytes: b"$%d\r\n" % num_bytes for num_bytes in set(map(len, words))}
+    parts = [part for word in words for part in (lengths[len(word)], word, b"\r\n")]
     return b"*%d\r\n" % (len(words) + num_more) + b"".join(parts)
 
 
-def call_on(script: Script, group: Group, keys: Sequence[bytes], *arguments: bytes) -> Call:
-    """A call of a script whose first argument is how many sessions it is about."""
-    return Call(group.partition, script, keys, [b"%d" % len(group.records), *arguments])
+def call_on(script: Script, group: Group, *arguments: bytes, with_lists: bool = True) -> Call:
+    """A call of a script on the keys of some sessions; `with_lists`: and on the lists that have their ids."""
+    keys = [*group.records, *group.recents, *(group.indexes if with_lists else ())]
+    shape = [b"%d" % len(group.records), b"%d" % bool(group.recents)]
+    return Call(group.partition, script, keys, [*shape, *arguments])
 
 
 def chosen(groups: Sequence[Group], replies: Sequence[list[int]]) -> list[int]:
@@ -50,10 +54,3 @@ def chosen(groups: Sequence[Group], replies: Sequence[list[int]]) -> list[int]:
     return [
         int(group.rows[number - 1]) for group, reply in zip(groups, replies, strict=True) for number in reply
     ]
-
-
-def _length(num_bytes: int) -> bytes:
-    return _LENGTHS[num_bytes] if num_bytes < len(_LENGTHS) else b"$%d\r\n" % num_bytes
-
-
-_LENGTHS = tuple(b"$%d\r\n" % num_bytes for num_bytes in range(1024))

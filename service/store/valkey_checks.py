@@ -21,8 +21,8 @@ async def check_servers(servers: Servers) -> None:
         InvalidSettings: the URL does not say Cluster, and the server is of one.
         StoreUnavailable: a server does not answer.
     """
-    for info in await servers.ask_each("INFO", "server"):
-        if not servers.is_cluster and isinstance(info, bytes) and b"redis_mode:cluster" in info:
+    for info in await servers.ask_each("INFO", "cluster"):
+        if not servers.is_cluster and isinstance(info, bytes) and b"cluster_enabled:1" in info:
             raise InvalidSettings(f"store: {servers.name} is of a Cluster: put +cluster behind the scheme")
     replies = [await servers.ask_each("CONFIG", "GET", setting) for setting in _SETTINGS]
     for of_one_server in zip(*replies, strict=True):

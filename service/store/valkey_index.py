@@ -32,7 +32,7 @@ class SessionIndex:
         ids, is_last = await self._ids(model, prefix, after, min(limit, _SESSIONS_AT_ONCE))
         groups = list(self._keys.groups(model, ids, _SESSIONS_AT_ONCE))
         calls = [
-            call_on(scripts.HEADS, group, group.records, b"%d" % layout.MAX_HEAD_BYTES) for group in groups
+            call_on(scripts.HEADS, group, b"%d" % layout.MAX_HEAD_BYTES, with_lists=False) for group in groups
         ]
         found: dict[int, Listed | None] = {}
         for group, values in zip(groups, await self._servers.run(calls), strict=True):
@@ -57,10 +57,7 @@ class SessionIndex:
             ids, is_last = await self._ids(model, "", after, _SESSIONS_AT_ONCE)
             groups = list(self._keys.groups(model, ids, _SESSIONS_AT_ONCE))
             before = repr(float(before_s)).encode()
-            calls = [
-                call_on(scripts.EXPIRE, group, [*group.records, *group.recents, *group.indexes], before)
-                for group in groups
-            ]
+            calls = [call_on(scripts.EXPIRE, group, before) for group in groups]
             ended += [ids[row] for row in chosen(groups, await self._servers.run(calls))]
             after = ids[-1] if ids else after
         return ended

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -13,6 +12,8 @@ NUM_PARTITIONS = 16
 # The hash tags: what a Cluster hashes of a key. One digit each, so that keys of a model begin equally long.
 PARTITION_TAGS = tuple(b"{p%x}" % partition for partition in range(NUM_PARTITIONS))
 
+_RECENT = b"-recent"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Group:
@@ -22,7 +23,7 @@ class Group:
         partition: of the sessions; of the first where they are of several.
         rows: which of the sessions that were asked for, ascending.
         records: (n,) keys of what is kept of each.
-        recents: (n,) keys of their recent rows.
+        recents: (n,) keys of their recent rows, or none.
         indexes: the keys of the lists of ids that name them, one a partition.
     """
 
@@ -39,10 +40,17 @@ class Keyspace:
     Without the session id it is the key of the partition's list of ids.
     """
 
-    def __init__(self, namespace: str, one_call_reaches_all: bool) -> None:
-        """`one_call_reaches_all`: a script may touch every partition, as it may not in a Cluster."""
+    def __init__(self, namespace: str, one_call_reaches_all: bool, keeps_recent: bool) -> None:
+        """Keys under a namespace.
+
+        Args:
+            namespace: what they begin with.
+            one_call_reaches_all: a script may touch every partition, as it may not in a Cluster.
+            keeps_recent: sessions have keys of recent rows.
+        """
         self._namespace = namespace.encode()
         self._reaches_all = one_call_reaches_all
+        self.keeps_recent = keeps_recent
 
     def groups(self, model: str, session_ids: Sequence[str], limit: int) -> Iterator[Group]:
         """The sessions in as few groups of at most `limit` as may be."""
@@ -59,20 +67,22 @@ class Keyspace:
 
     def indexes(self, model: str) -> list[tuple[int, list[bytes]]]:
         """Keys of the lists of ids, by call: the partition and the keys."""
-        keys = [_prefix(self._namespace, model, partition)[:-1] for partition in range(NUM_PARTITIONS)]
+        keys = [prefix[:-1] for prefix in self._prefixes(model)]
         return [(0, keys)] if self._reaches_all else [(n, [key]) for n, key in enumerate(keys)]
 
     def _group(
         self, model: str, rows: npt.NDArray[np.int64], ids: list[bytes], partitions: list[int]
     ) -> Group:
-        records = [_prefix(self._namespace, model, partitions[row]) + ids[row] for row in rows.tolist()]
-        # The namespace is longer by this; everything after it is the same.
-        recents = [self._namespace + b"-recent" + key[len(self._namespace) :] for key in records]
-        touched = sorted({partitions[row] for row in rows.tolist()})
-        indexes = [_prefix(self._namespace, model, partition)[:-1] for partition in touched]
+        prefixes, chosen = self._prefixes(model), rows.tolist()
+        records = [prefixes[partitions[row]] + ids[row] for row in chosen]
+        touched = sorted({partitions[row] for row in chosen})
+        indexes = [prefixes[partition][:-1] for partition in touched]
+        # After the namespace both keys of a session are the same.
+        start = len(self._namespace) if self.keeps_recent else None
+        recents = [] if start is None else [self._namespace + _RECENT + key[start:] for key in records]
         return Group(touched[0], rows, records, recents, indexes)
 
-
-@lru_cache(maxsize=4096)
-def _prefix(namespace: bytes, model: str, partition: int) -> bytes:
-    return b"%b:%b:%b:" % (namespace, PARTITION_TAGS[partition], model.encode())
+    def _prefixes(self, model: str) -> list[bytes]:
+        """What a session's key begins with, by partition."""
+        name = model.encode()
+        return [b"%b:%b:%b:" % (self._namespace, tag, name) for tag in PARTITION_TAGS]

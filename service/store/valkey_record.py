@@ -15,6 +15,7 @@ Everything is little-endian. The checksum is the sum modulo 2^64 of the words, e
 place: whatever happens to one word, or to the order of words, is seen.
 """
 
+import struct
 from functools import lru_cache
 
 import numpy as np
@@ -37,6 +38,8 @@ HEAD = np.dtype(
         ("unused", "V5"),
     ]
 )
+# The same for one record.
+_HEAD = struct.Struct("<qqQqd4sIHB5x")
 # A head and any digest.
 MAX_HEAD_BYTES = HEAD.itemsize + 128
 
@@ -63,7 +66,7 @@ def pack_batch(changes: Changes, tokens: Integers, states: Bytes, has_recent: bo
     records[:, HEAD.itemsize : HEAD.itemsize + len(digest)] = np.frombuffer(digest, np.uint8)
     records[:, HEAD.itemsize + len(digest) : num_bytes] = states
     words = records.view("<u8")
-    words[:, _CHECKSUM_WORD] = _checksums(words)
+    words[:, _CHECKSUM_WORD] = np.einsum("nw,w->n", words, _weights(words.shape[1]))
     return records
 
 
@@ -76,7 +79,7 @@ def expected_heads(changes: Changes) -> Integers:
     return heads
 
 
-def pack(record: Record, token: int) -> bytes:
+def pack(record: Record, token: int, has_recent: bool) -> bytes:
     """A record with its token."""
     batch = Changes(
         session_ids=[record.session_id],
@@ -90,29 +93,31 @@ def pack(record: Record, token: int) -> bytes:
         at_s=record.used_at_s,
         states=lambda: np.frombuffer(record.states, np.uint8)[None],
     )
-    return pack_batch(batch, batch.tokens, batch.states(), bool(record.recent)).tobytes()
+    return pack_batch(batch, batch.tokens, batch.states(), has_recent).tobytes()
 
 
 def unpack(session_id: str, value: bytes, recent: bytes, token: int) -> Record | StoreFault:
     """A record out of what Valkey has, with the token that it has by now, or what is wrong with it."""
     if len(value) < HEAD.itemsize or value[40:44] != MAGIC:
         return StoreFault(session_id, f"{len(value)} bytes that are no record: no {MAGIC!r} at byte 40")
-    head = np.frombuffer(value, HEAD, 1)[0]
-    digest_end = HEAD.itemsize + int(head["num_digest_bytes"])
-    states_end = digest_end + int(head["num_state_bytes"])
+    _, position, checksum, last_time_us, used_at_s, _, num_state_bytes, num_digest_bytes, has_recent = (
+        _HEAD.unpack_from(value)
+    )
+    digest_end = HEAD.itemsize + num_digest_bytes
+    states_end = digest_end + num_state_bytes
     if len(value) != states_end + -states_end % 8:
-        return StoreFault(session_id, f"{len(value)} bytes, the head says {states_end}")
-    words = np.frombuffer(value, "<u8")[None]
-    if int(_checksums(words)[0]) != int(head["checksum"]):
-        return StoreFault(session_id, "its checksum is another's")
+        return StoreFault(session_id, f"{len(value)} bytes where its head says {states_end}")
+    words = np.frombuffer(value, "<u8")
+    if int(np.dot(words, _weights(len(words)))) != checksum:
+        return StoreFault(session_id, "damaged: its checksum does not match")
     return Record(
         session_id=session_id,
         digest=value[HEAD.itemsize : digest_end].decode(),
-        position=int(head["position"]),
-        last_time_us=int(head["last_time_us"]),
+        position=position,
+        last_time_us=last_time_us,
         states=value[digest_end:states_end],
-        recent=recent if head["has_recent"] else b"",
-        used_at_s=float(head["used_at_s"]),
+        recent=recent if has_recent else b"",
+        used_at_s=used_at_s,
         token=token,
     )
 
@@ -121,20 +126,9 @@ def unpack_head(session_id: str, value: bytes) -> Listed | None:
     """What a page tells of a session, from a record's first MAX_HEAD_BYTES; None where it is no record."""
     if len(value) < HEAD.itemsize or value[40:44] != MAGIC:
         return None
-    head = np.frombuffer(value, HEAD, 1)[0]
-    digest = value[HEAD.itemsize : HEAD.itemsize + int(head["num_digest_bytes"])]
-    return Listed(
-        session_id,
-        digest.decode(errors="replace"),
-        int(head["position"]),
-        int(head["last_time_us"]),
-        float(head["used_at_s"]),
-    )
-
-
-def _checksums(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    sums: npt.NDArray[np.uint64] = np.einsum("nw,w->n", words, _weights(words.shape[1]))
-    return sums
+    _, position, _, last_time_us, used_at_s, _, _, num_digest_bytes, _ = _HEAD.unpack_from(value)
+    digest = value[HEAD.itemsize : HEAD.itemsize + num_digest_bytes].decode(errors="replace")
+    return Listed(session_id, digest, position, last_time_us, used_at_s)
 
 
 @lru_cache(maxsize=64)

@@ -51,53 +51,58 @@ local function keep_recent(key, rows, num_bytes, px)
 end
 """
 
-# KEYS: n records, n keys of recent rows where any are kept, the lists of ids.
-# ARGV: n; time to live in ms; bytes of a value; the first 16 bytes that each record must have now, zeros
-# where there must be none; the values; bytes of recent rows to keep, 0 for none; where not 0, the rows, and
-# how many bytes of them are each session's, int32.
+# Below, KEYS are n records, then, where recent rows are kept, n keys of those, then the lists of ids that
+# have the sessions. ARGV begins with n and 1 or 0: whether recent rows are kept.
+
+# ARGV: time to live in ms; bytes of a value; the first 16 bytes that each record must have now, zeros where
+# there must be none; the values; where recent rows are kept, bytes to keep at least, the rows, and how many
+# bytes of them are each session's, int32.
 # Returns which sessions were refused, from 1.
 COMMIT = _script(
     _SPLIT,
     _RECENT,
     """
-local n, px, width = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local expected, values, num_recent = ARGV[4], ARGV[5], tonumber(ARGV[6])
-local none, first_row = string.rep('\\0', 16), 1
+local n, keeps_recent, px, width = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], tonumber(ARGV[4])
+local expected, values, rows, row_sizes = ARGV[5], ARGV[6], ARGV[8], ARGV[9]
+local none, first_row, last = string.rep('\\0', 16), 1, keeps_recent and 50 or 15
 local sub, call, pcall = string.sub, redis.call, redis.pcall
 local refused = {}
 for i = 1, n do
   local key, wanted = KEYS[i], sub(expected, 16 * i - 15, 16 * i)
-  local found = pcall('GETRANGE', key, 0, 15)
+  local found = pcall('GETRANGE', key, 0, last)
   local is_new = found == '' and wanted == none
-  local num_bytes = num_recent > 0 and struct.unpack('<i4', ARGV[8], 4 * i - 3) or 0
-  if is_new or found == wanted then
+  local is_ours = is_new or type(found) == 'string' and sub(found, 1, 16) == wanted
+  if is_ours then
     call('SET', key, sub(values, (i - 1) * width + 1, i * width), 'PX', px)
     if is_new then
       local index, id = split(key)
       pcall('ZADD', index, 0, id)
     end
-    if num_recent > 0 then
-      if is_new then call('UNLINK', KEYS[n + i]) end
-      keep_recent(KEYS[n + i], sub(ARGV[7], first_row, first_row + num_bytes - 1), num_recent, px)
-    end
   else
     refused[#refused + 1] = i
   end
-  first_row = first_row + num_bytes
+  if keeps_recent then
+    local size = struct.unpack('<i4', row_sizes, 4 * i - 3)
+    if is_ours then
+      -- Rows that do not belong to the record: another session's of this id, or others came after them.
+      if sub(found, 51, 51) ~= '\\1' then call('UNLINK', KEYS[n + i]) end
+      keep_recent(KEYS[n + i], sub(rows, first_row, first_row + size - 1), tonumber(ARGV[7]), px)
+    end
+    first_row = first_row + size
+  end
 end
 return refused
 """,
 )
 
-# KEYS: n records, n keys of recent rows, the lists of ids.
-# ARGV: n; time to live in ms; the token that each record must have now, zeros where anything is replaced;
+# ARGV: time to live in ms; the token that each record must have now, zeros where anything is replaced;
 # n values; n times recent rows.
 # Returns which sessions are refused, from 1: where any is, nothing is written. A record with a token whose
 # position is above 0 but below the stored one is passed over: commits have overtaken it.
 SAVE = _script(
     _SPLIT,
     """
-local n, px, expected = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local n, keeps_recent, px, expected = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4]
 local none, refused, is_old = string.rep('\\0', 8), {}, {}
 for i = 1, n do
   local wanted = string.sub(expected, 8 * i - 7, 8 * i)
@@ -106,7 +111,7 @@ for i = 1, n do
     if type(found) ~= 'string' or string.sub(found, 1, 8) ~= wanted then
       refused[#refused + 1] = i
     else
-      local position = struct.unpack('<i8', ARGV[3 + i], 9)
+      local position = struct.unpack('<i8', ARGV[4 + i], 9)
       is_old[i] = position > 0 and position < struct.unpack('<i8', found, 9)
     end
   end
@@ -114,13 +119,8 @@ end
 if #refused > 0 then return refused end
 for i = 1, n do
   if not is_old[i] then
-    redis.call('SET', KEYS[i], ARGV[3 + i], 'PX', px)
-    local recent = ARGV[3 + n + i]
-    if #recent > 0 then
-      redis.call('SET', KEYS[n + i], recent, 'PX', px)
-    else
-      redis.call('UNLINK', KEYS[n + i])
-    end
+    redis.call('SET', KEYS[i], ARGV[4 + i], 'PX', px)
+    if keeps_recent then redis.call('SET', KEYS[n + i], ARGV[4 + n + i], 'PX', px) end
     local index, id = split(KEYS[i])
     redis.pcall('ZADD', index, 0, id)
   end
@@ -129,52 +129,57 @@ return refused
 """,
 )
 
-# KEYS: n records, n keys of recent rows.
-# ARGV: n; the token to put into each, eight bytes, or '' to leave it; the magic that a record has at 40.
-# Returns for each the record and its recent rows: a record that is none of ours is left alone and returned,
-# 0 stands for a key of another type.
+# KEYS without the lists of ids.
+# ARGV: the token to put into each, eight bytes, or '' to leave it; the magic that a record has at 40.
+# Returns how many bytes each record and its recent rows have, int32 in pairs, -1 where there is no record and
+# -2 where its key is of another type; and all those bytes as one. What is no record of ours is left alone.
 LOAD = _script(
     """
-local n, token, magic = tonumber(ARGV[1]), ARGV[2], ARGV[3]
-local loaded = {}
+local n, keeps_recent, token, magic = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4]
+local sizes, loaded = {}, {}
 for i = 1, n do
-  local record = redis.pcall('GET', KEYS[i])
-  if type(record) == 'table' then record = 0 end
-  local recent = ''
-  if record and record ~= 0 then
-    recent = redis.pcall('GET', KEYS[n + i])
-    if type(recent) ~= 'string' then recent = '' end
+  local record, size, recent = redis.pcall('GET', KEYS[i]), -1, ''
+  if type(record) == 'table' then size = -2 end
+  if type(record) == 'string' then
     if token ~= '' and string.sub(record, 41, 44) == magic then redis.call('SETRANGE', KEYS[i], 0, token) end
+    recent = keeps_recent and redis.pcall('GET', KEYS[n + i])
+    if type(recent) ~= 'string' then recent = '' end
+    size = #record
+    loaded[#loaded + 1], loaded[#loaded + 2] = record, recent
   end
-  loaded[2 * i - 1], loaded[2 * i] = record, recent
+  sizes[i] = struct.pack('<i4i4', size, #recent)
 end
-return loaded
+return {table.concat(sizes), table.concat(loaded)}
 """,
 )
 
-# KEYS: the record, its recent rows, the list of ids. Returns 1 where there was one.
+# Returns how many of the records there were.
 DELETE = _script(
     _SPLIT,
     """
-local index, id = split(KEYS[1])
-redis.pcall('ZREM', index, id)
-redis.call('UNLINK', KEYS[2])
-return redis.call('UNLINK', KEYS[1])
+local n, keeps_recent, num_deleted = tonumber(ARGV[1]), ARGV[2] == '1', 0
+for i = 1, n do
+  local index, id = split(KEYS[i])
+  redis.pcall('ZREM', index, id)
+  if keeps_recent then redis.call('UNLINK', KEYS[n + i]) end
+  num_deleted = num_deleted + redis.call('UNLINK', KEYS[i])
+end
+return num_deleted
 """,
 )
 
-# KEYS: n records, n keys of recent rows, the lists of ids.
-# ARGV: n; when a session that stays was last used at the earliest, seconds.
+# ARGV: when a session that stays was last used at the earliest, seconds.
 # Ends the others, and takes off the lists those that ended by themselves. Returns both, from 1.
 EXPIRE = _script(
     _SPLIT,
     """
-local n, before, ended = tonumber(ARGV[1]), tonumber(ARGV[2]), {}
+local n, keeps_recent, before, ended = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3]), {}
 for i = 1, n do
   local used = redis.pcall('GETRANGE', KEYS[i], 32, 39)
   if type(used) == 'string' and (#used < 8 or struct.unpack('<d', used) < before) then
     local index, id = split(KEYS[i])
-    redis.call('UNLINK', KEYS[i], KEYS[n + i])
+    redis.call('UNLINK', KEYS[i])
+    if keeps_recent then redis.call('UNLINK', KEYS[n + i]) end
     redis.pcall('ZREM', index, id)
     ended[#ended + 1] = i
   end
@@ -183,12 +188,13 @@ return ended
 """,
 )
 
-# KEYS: n records. ARGV: n; bytes. Returns so many first bytes of each, '' where there are none.
+# KEYS without the lists of ids.
+# ARGV: bytes. Returns so many first bytes of each record, '' where there is none.
 HEADS = _script(
     """
 local heads = {}
 for i = 1, tonumber(ARGV[1]) do
-  local head = redis.pcall('GETRANGE', KEYS[i], 0, ARGV[2] - 1)
+  local head = redis.pcall('GETRANGE', KEYS[i], 0, ARGV[3] - 1)
   heads[i] = type(head) == 'string' and head or ''
 end
 return heads

@@ -32,6 +32,8 @@ _MAX_CALL_BYTES = 16 * 2**20
 # Sessions end by themselves; taking them off the lists of ids may wait for this part of the time to live.
 _SWEEP_EVERY_TTL = 0.01
 _MAX_TTL_MS = 2**52
+# What the load script says of a key that holds no string.
+_OTHER_TYPE = -2
 
 
 class ValkeyStore:
@@ -49,6 +51,8 @@ class ValkeyStore:
     `appendfsync always` the machine's. A replica that takes a dead primary's place may lack the last commits,
     which are sent to it after they are answered: such a session stands at an earlier position, and a client
     that sends its next row is told from where to send.
+
+    While a slot of a Cluster moves to another node key by key, calls to its partition may be unavailable.
 
     Sessions end by the expiry of their keys, whether or not a server of ours runs.
     """
@@ -73,14 +77,16 @@ class ValkeyStore:
             ttl_s: time to live of a session after its last row.
             clock: tells the seconds since 1970-01-01 UTC.
             timeout_s: of each call to the servers.
-            num_recent: last rows to keep of each session through commits, as `Record.recent`; 0 keeps none.
+            num_recent: last rows to keep of each session, as `Record.recent`.
             namespace: what the keys begin with.
 
         Raises:
             InvalidSettings: the URL is not one of Valkey's.
         """
         self._servers = Servers(url, timeout_s)
-        self._keys = Keyspace(namespace, one_call_reaches_all=not self._servers.is_cluster)
+        self._keys = Keyspace(
+            namespace, one_call_reaches_all=not self._servers.is_cluster, keeps_recent=num_recent > 0
+        )
         self._index = SessionIndex(self._servers, self._keys)
         self._ttl_s = ttl_s
         self._ttl_ms = b"%d" % max(1, min(round(ttl_s * 1000), _MAX_TTL_MS))
@@ -102,14 +108,13 @@ class ValkeyStore:
     async def commit(self, model: str, changes: Changes) -> Committed:
         """See `SessionStore`; the class says what a failure leaves."""
         tokens = np.where(changes.tokens == NO_TOKEN, _new_token(), changes.tokens)
-        records = layout.pack_batch(changes, tokens, changes.states(), self._num_recent > 0)
+        records = layout.pack_batch(changes, tokens, changes.states(), self._keys.keeps_recent)
         expected = layout.expected_heads(changes)
         groups = list(self._keys.groups(model, changes.session_ids, _call_limit(records.shape[1])))
         calls = [
             call_on(
                 scripts.COMMIT,
                 group,
-                [*group.records, *(group.recents if self._num_recent else ()), *group.indexes],
                 self._ttl_ms,
                 b"%d" % records.shape[1],
                 expected[group.rows].tobytes(),
@@ -124,7 +129,10 @@ class ValkeyStore:
         """See `SessionStore`. Where some are refused in a Cluster, other partitions' may be stored."""
         new_token = _new_token()
         tokens = [record.token or new_token for record in records]
-        values = [layout.pack(record, token) for record, token in zip(records, tokens, strict=True)]
+        values = [
+            layout.pack(record, token, self._keys.keeps_recent)
+            for record, token in zip(records, tokens, strict=True)
+        ]
         expected = np.array([record.token for record in records], "<i8")
         limit = _call_limit(max(map(len, values), default=1))
         groups = list(self._keys.groups(model, [record.session_id for record in records], limit))
@@ -132,7 +140,6 @@ class ValkeyStore:
             call_on(
                 scripts.SAVE,
                 group,
-                [*group.records, *group.recents, *group.indexes],
                 self._ttl_ms,
                 expected[group.rows].tobytes(),
                 *(values[row] for row in group.rows),
@@ -148,7 +155,7 @@ class ValkeyStore:
     async def delete(self, model: str, session_id: str) -> bool:
         """See `SessionStore`."""
         (group,) = self._keys.groups(model, [session_id], 1)
-        call = call_on(scripts.DELETE, group, [*group.records, *group.recents, *group.indexes])
+        call = call_on(scripts.DELETE, group)
         (num_deleted,) = await self._servers.run([call])
         return bool(num_deleted)
 
@@ -202,23 +209,23 @@ class ValkeyStore:
         found: list[Record | StoreFault | None] = [None] * len(session_ids)
         written = b"" if token == NO_TOKEN else token.to_bytes(8, "little")
         groups = list(self._keys.groups(model, session_ids, _MAX_CALL_SESSIONS))
-        calls = [
-            call_on(scripts.LOAD, group, [*group.records, *group.recents], written, layout.MAGIC)
-            for group in groups
-        ]
-        for group, reply in zip(groups, await self._servers.run(calls), strict=True):
-            for row, value, recent in zip(group.rows.tolist(), reply[::2], reply[1::2], strict=True):
-                found[row] = self._unpacked(model, session_ids[row], value, recent, token)
+        calls = [call_on(scripts.LOAD, group, written, layout.MAGIC, with_lists=False) for group in groups]
+        for group, (sizes, read) in zip(groups, await self._servers.run(calls), strict=True):
+            start = 0
+            for row, (size, recent_size) in zip(
+                group.rows.tolist(), np.frombuffer(sizes, "<i4").reshape(-1, 2).tolist(), strict=True
+            ):
+                if size == _OTHER_TYPE:
+                    found[row] = StoreFault(session_ids[row], "its key is of another type than a string")
+                if size < 0:
+                    continue
+                end = start + size
+                value, recent = read[start:end], self._last_rows(model, read[end : end + recent_size])
+                found[row] = self._living(layout.unpack(session_ids[row], value, recent, token))
+                start = end + recent_size
         return found
 
-    def _unpacked(
-        self, model: str, session_id: str, value: bytes | int | None, recent: bytes, token: int
-    ) -> Record | StoreFault | None:
-        if value is None:
-            return None
-        if isinstance(value, int):
-            return StoreFault(session_id, "its key holds another type than a string")
-        record = layout.unpack(session_id, value, self._last_rows(model, recent), token)
+    def _living(self, record: Record | StoreFault) -> Record | StoreFault | None:
         return None if isinstance(record, Record) and self._is_over(record.used_at_s) else record
 
     def _last_rows(self, model: str, recent: bytes) -> bytes:
@@ -227,9 +234,9 @@ class ValkeyStore:
         return recent[-num_bytes:] if num_bytes else recent
 
     def _recent_rows(self, changes: Changes, rows: Integers) -> Sequence[bytes]:
-        """The commit script's arguments: bytes to keep, the sessions' rows, bytes of each."""
+        """The commit script's arguments, where any are kept: bytes to keep, rows, bytes of each session's."""
         if not self._num_recent:
-            return (b"0",)
+            return ()
         row_bytes = changes.rows.shape[1] * _FLOAT_BYTES
         is_chosen = np.zeros(len(changes.session_ids), bool)
         is_chosen[rows] = True
