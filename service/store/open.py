@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from pathlib import Path
 
 from service.errors import InvalidSettings
 from service.store.contract import SessionStore
 from service.store.memory import MemoryStore
+from service.store.sqlite_file import Durability
+from service.store.sqlite_store import SqliteStore
 
-# What a store's acknowledgement outlives: the end of the process, however it comes, or the machine's.
-Durability = Literal["process", "power"]
+_SERVER_SCHEMES = {
+    scheme + suffix for scheme in ("redis", "rediss", "valkey", "valkeys") for suffix in ("", "+cluster")
+}
 
 
 def open_store(
@@ -18,10 +21,10 @@ def open_store(
     """The store that a URL names.
 
     Args:
-        url: `memory:`, `sqlite:PATH`, or of a server.
+        url: `memory:`, `sqlite:PATH`, or of a server of Valkey's or Redis'.
         durability: for SQLite.
         ttl_s: after so long without a row a session is over.
-        clock: seconds since 1970-01-01 UTC.
+        clock: tells the seconds since 1970-01-01 UTC.
 
     Raises:
         StartupError: no such kind of store, or it cannot be had.
@@ -29,4 +32,11 @@ def open_store(
     scheme, _, rest = url.partition(":")
     if scheme == "memory" and not rest:
         return MemoryStore(ttl_s, clock)
-    raise InvalidSettings(f"store {url!r}: expected memory: or sqlite:PATH")
+    if scheme == "sqlite" and rest:
+        return SqliteStore(Path(rest), durability, ttl_s, clock)
+    if scheme in _SERVER_SCHEMES:
+        # Its client is loaded only where it is used.
+        from service.store.valkey_store import ValkeyStore
+
+        return ValkeyStore(url, ttl_s=ttl_s, clock=clock)
+    raise InvalidSettings(f"store {url!r}: expected memory:, sqlite:PATH, valkey://... or redis://...")

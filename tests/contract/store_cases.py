@@ -23,6 +23,8 @@ from service.store.contract import (
     StoreFault,
 )
 from service.store.memory import MemoryStore
+from service.store.sqlite_file import Durability
+from service.store.sqlite_store import SqliteStore
 from tests.contract.valkey_backing import on_a_cluster, on_one_server
 
 MODEL = "meters"
@@ -79,8 +81,23 @@ def _memory(_: Path) -> Iterator[Backing]:
     yield _Memory()
 
 
+@dataclass(frozen=True)
+class _Sqlite:
+    path: Path
+    durability: Durability
+
+    def open(self, clock: HandClock) -> SessionStore:
+        return SqliteStore(self.path, self.durability, TTL_S, clock)
+
+
+def _sqlite(durability: Durability) -> Callable[[Path], contextlib.AbstractContextManager[Backing]]:
+    return lambda folder: contextlib.nullcontext(_Sqlite(folder / "store.db", durability))
+
+
 STORES = [
     StoreKind("memory", _memory, is_durable=False, is_shared=False),
+    StoreKind("sqlite", _sqlite("process"), is_durable=True, is_shared=False),
+    StoreKind("sqlite-power", _sqlite("power"), is_durable=True, is_shared=False),
     StoreKind("valkey", partial(on_one_server, ttl_s=TTL_S), is_durable=True, is_shared=True),
     StoreKind("valkey-cluster", partial(on_a_cluster, ttl_s=TTL_S), is_durable=True, is_shared=True),
 ]
