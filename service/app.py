@@ -24,6 +24,8 @@ from service.rpc.session_service import SessionService
 from service.serving import Serving
 from service.sessions.catalog import Catalog
 from service.sessions.plan import StepLimits
+from service.sessions.seal import Seals
+from service.sessions.seal_keys import KeyRing
 from service.sessions.upkeep import Upkeep
 from service.sessions.worker import Limits, SessionWorker
 from service.settings import Settings
@@ -128,6 +130,7 @@ class Server:
         """
         await self._health.enter_graceful_shutdown()
         self._forecasts.drain()
+        self._sessions.drain()
         await self._grpc.stop(self._settings.drain_timeout_s)
         tasks = [task for tasks in self._tasks.values() for task in tasks]
         if self._watcher is not None:
@@ -184,9 +187,12 @@ class Server:
 
     def _add_services(self) -> None:
         limits = FrameLimits(self._settings.max_rows_per_chunk, self._settings.max_message_bytes)
-        self._forecasts = ForecastService(self._catalog, limits, self._clock)
+        keys = self._settings.seal_keys
+        seals = None if keys is None else Seals(KeyRing(keys, self._clock))
+        self._forecasts = ForecastService(self._catalog, limits, self._clock, seals)
         self._grpc.add_generic_rpc_handlers((self._forecasts.handler(),))
-        session_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(self._catalog), self._grpc)
+        self._sessions = SessionService(self._catalog, self._clock, self._settings.max_message_bytes)
+        session_pb2_grpc.add_SessionServiceServicer_to_server(self._sessions, self._grpc)
         model_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(self._catalog, self._serving), self._grpc
         )

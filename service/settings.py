@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     recent_rows: int = Field(
         0, ge=0, description="rows kept of each session in memory, for model versions that replay them"
     )
+    seal_keys: Path | None = Field(
+        None,
+        description="file of keys that seal the states which callers carry (`statecast keys new FILE`); "
+        "without it carry_state is refused",
+    )
     watch_s: float = Field(
         10.0,
         ge=0,

@@ -7,13 +7,14 @@ import grpc
 
 from service.clock import Clock
 from service.errors import StatecastError
-from service.rpc import unary
+from service.rpc import carried, unary
 from service.rpc.frames import FrameLimits
 from service.rpc.guard import guarded, surprise
 from service.rpc.single_rows import SingleRows
 from service.rpc.status import Context, abort
 from service.rpc.stream import Stream
 from service.sessions.catalog import Catalog
+from service.sessions.seal import Seals
 from statecast.v1 import forecast_pb2 as pb
 
 
@@ -32,7 +33,11 @@ class _RowsByModel(dict[str, SingleRows]):
 class ForecastService:
     """Applies rows to sessions; see `forecast.proto`."""
 
-    def __init__(self, catalog: Catalog, limits: FrameLimits, clock: Clock) -> None:
+    def __init__(
+        self, catalog: Catalog, limits: FrameLimits, clock: Clock, seals: Seals | None = None
+    ) -> None:
+        """Without `seals` callers cannot carry their states."""
+        self._seals = seals
         self._catalog = catalog
         self._limits = limits
         self._clock = clock
@@ -56,6 +61,9 @@ class ForecastService:
     async def forecast(self, request: pb.ForecastRequest, context: Context) -> pb.ForecastResponse:
         """See `Forecast` in `forecast.proto`."""
         worker = self._catalog.worker(request.model)
+        if request.carry_state:
+            deadline_s = self._deadline_s(context)
+            return await carried.forecast(request, worker, self._seals, self._limits, deadline_s)
         rows = self._rows[worker.model.name]
         return await unary.forecast(request, worker, rows, self._limits, self._deadline_s(context))
 

@@ -127,7 +127,7 @@ class SessionAdmin:
             ForeignState: there is none.
         """
         loaded = self._residency.versions.by_digest(digest)
-        return loaded or await self._between(lambda: self._version_of(digest))
+        return loaded if loaded is not None else await self._between(lambda: self._version_of(digest))
 
     async def _read(self, session_id: str) -> Snapshot:
         slot = self._table.find_or_none(session_id)

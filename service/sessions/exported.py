@@ -5,12 +5,12 @@ of any byte goes unseen, whatever a parser would make of it.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
 
 from models.manifest import Manifest, StateSpec
-from service.errors import DamagedState, ForeignState, InvalidRequest
+from service.errors import DamagedState, InvalidRequest
 from service.sessions.frame import FIRST_TIME_US, LAST_TIME_US
 from service.store.contract import NO_TIME, Record
 from statecast.v1 import session_pb2 as pb
@@ -43,21 +43,34 @@ def to_bytes(record: Record, manifest: Manifest) -> bytes:
     return body + _CHECKSUM_TAG + hashlib.sha256(body).digest()
 
 
-def from_bytes(exported: bytes, session_id: str, model: str, manifests: Mapping[str, Manifest]) -> Record:
-    """The session that was serialised, under the id that it is to have.
-
-    Args:
-        manifests: of the model's versions that are served, by digest.
+def parse(exported: bytes) -> pb.ExportedSession:
+    """Bytes as they were written, all but what only the model's manifest can tell; see `record_of`.
 
     Raises:
-        DamagedState: not as it was written.
-        ForeignState: of a model file that is not among the versions.
+        DamagedState: not as they were written.
         InvalidRequest: of a format that a later version of the service writes.
     """
-    message = _checked(exported)
-    manifest = manifests.get(message.model_digest)
-    if manifest is None:
-        raise ForeignState(model, message.model_digest, list(manifests))
+    body, checksum = exported[:-_CHECKSUM_SIZE], exported[-_CHECKSUM_SIZE:]
+    if checksum != _CHECKSUM_TAG + hashlib.sha256(body).digest():
+        raise DamagedState(_WHAT, "its checksum is not that of its content: it was changed or cut short")
+    try:
+        message = pb.ExportedSession.FromString(body)
+    except DecodeError as error:
+        raise DamagedState(_WHAT, "it is not an ExportedSession") from error
+    if message.format != FORMAT:
+        raise InvalidRequest("exported.format", message.format, f"{FORMAT}, the one this server reads")
+    return message
+
+
+def record_of(message: pb.ExportedSession, session_id: str, manifest: Manifest) -> Record:
+    """The session that a message holds, under the id that it is to have.
+
+    Args:
+        manifest: of the model file that it names.
+
+    Raises:
+        DamagedState: it does not fit that model.
+    """
     _check_content(message, manifest)
     return Record(
         session_id=session_id,
@@ -77,19 +90,6 @@ def _tensors(states: bytes, specs: Sequence[StateSpec]) -> list[pb.StateTensor]:
         start += spec.num_bytes
     assert start == len(states), f"{len(states)} bytes of states, {start} by the manifest"
     return tensors
-
-
-def _checked(exported: bytes) -> pb.ExportedSession:
-    body, checksum = exported[:-_CHECKSUM_SIZE], exported[-_CHECKSUM_SIZE:]
-    if checksum != _CHECKSUM_TAG + hashlib.sha256(body).digest():
-        raise DamagedState(_WHAT, "its checksum is not that of its content: it was changed or cut short")
-    try:
-        message = pb.ExportedSession.FromString(body)
-    except DecodeError as error:
-        raise DamagedState(_WHAT, "it is not an ExportedSession") from error
-    if message.format != FORMAT:
-        raise InvalidRequest("exported.format", message.format, f"{FORMAT}, the one this server reads")
-    return message
 
 
 def _check_content(message: pb.ExportedSession, manifest: Manifest) -> None:

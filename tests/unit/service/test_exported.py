@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import DamagedState, ForeignState, InvalidRequest
+from service.errors import DamagedState, InvalidRequest
 from service.sessions import exported
 from service.sessions.frame import FIRST_TIME_US, LAST_TIME_US
 from service.store.contract import NO_TIME, Record
@@ -15,16 +15,12 @@ from statecast.v1 import session_pb2 as pb
 from tests.records import DIGEST, MANIFEST, records
 
 
-def _served(*manifests):
-    return {manifest.digest: manifest for manifest in manifests or (MANIFEST,)}
-
-
 def _written(record):
     return exported.to_bytes(record, MANIFEST)
 
 
-def _read(content, session_id="s", manifests=None):
-    return exported.from_bytes(content, session_id, "m", manifests or _served())
+def _read(content, session_id="s"):
+    return exported.record_of(exported.parse(content), session_id, MANIFEST)
 
 
 def _record(**changes):
@@ -81,13 +77,6 @@ def test_every_bit_and_every_length_is_guarded():
             _read(content[:index])
     with pytest.raises(DamagedState):
         _read(content + b"\0")
-
-
-def test_another_model_is_refused_by_both_names():
-    """The error names the file that the state belongs to and those that are served."""
-    other = MANIFEST.model_copy(update={"digest": "sha256:" + "e" * 64})
-    with pytest.raises(ForeignState, match=r"a{64}.*e{64}"):
-        _read(_written(_record()), manifests=_served(other))
 
 
 def test_a_later_format_is_told_from_damage():

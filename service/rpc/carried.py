@@ -1,0 +1,54 @@
+"""`Forecast` for callers who carry the state themselves: nothing of it stays here."""
+
+import asyncio
+
+import numpy as np
+
+from service.errors import InvalidRequest
+from service.rpc import asked, unary
+from service.rpc.frames import FrameLimits
+from service.sessions.frame import Frame
+from service.sessions.seal import Seals
+from service.sessions.worker import SessionWorker
+from statecast.v1 import forecast_pb2 as pb
+
+
+async def forecast(
+    request: pb.ForecastRequest,
+    worker: SessionWorker,
+    seals: Seals | None,
+    limits: FrameLimits,
+    deadline_s: float,
+) -> pb.ForecastResponse:
+    """Step the state that a request brings, and give it back sealed.
+
+    Raises:
+        StatecastError: refused; the caller's state is good for another try, where it is good at all.
+    """
+    if seals is None:
+        expected = "false: this server has no keys to seal states with; `statecast keys new FILE` makes one, "
+        raise InvalidRequest("carry_state", "true", f"{expected}and --seal-keys FILE tells the server")
+    rows = asked.read(request, worker.model.manifest, limits)
+    worker.check_room(len(rows.values))
+    if request.sealed_state:
+        before = seals.open(request.sealed_state, request.session_id)
+    else:
+        before = worker.admin.initial_record(request.session_id)
+    frames: list[Frame] = []
+
+    def frame_of(slot: int) -> Frame:
+        frames.append(unary.frame_of(rows, np.array([slot]), lambda _: None, deadline_s))
+        return frames[0]
+
+    try:
+        after = await worker.admin.advance_record(before, frame_of)
+    except asyncio.CancelledError:
+        for frame in frames:
+            frame.drop()
+        raise
+    response = unary.encode(frames[0].result, rows, worker)
+    response.sealed_state = seals.seal(after)
+    version = worker.versions.by_digest(after.digest)
+    if version is not None:
+        response.model_version = version.model.version
+    return response
