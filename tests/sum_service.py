@@ -73,15 +73,35 @@ class SpreadRunner(CountingRunner):
         return super().read_out(slots) + SPREAD
 
 
+class WatchedWorker(SessionWorker):
+    """A worker that counts the rows it applied alone."""
+
+    num_alone = 0
+
+    def advance(self, *args):
+        """See `SessionWorker.advance`."""
+        advanced = super().advance(*args)
+        self.num_alone += advanced is not None
+        return advanced
+
+
 class HandContext:
     """The part of a call that a stream writes to."""
 
     def __init__(self):
         self.written = []
+        self._has_news = asyncio.Event()
 
     async def write(self, message):
         """Keep an answer."""
         self.written.append(message)
+        self._has_news.set()
+
+    async def has_written(self, num):
+        """Wait for so many answers."""
+        while len(self.written) < num:
+            self._has_news.clear()
+            await self._has_news.wait()
 
 
 class HandRequests:
@@ -138,6 +158,11 @@ class OpenStream:
         """Wait until what was sent is submitted."""
         await self._requests.are_read()
 
+    async def answered(self, num):
+        """The first so many answers, once they are there."""
+        await self._context.has_written(num)
+        return self.answers()[:num]
+
     @property
     def num_unread(self):
         """Messages that the stream has not asked for."""
@@ -175,7 +200,7 @@ class SumService:
     `max_inline_rows` says otherwise.
     """
 
-    def __init__(self, executor, names, *, num_features=1, max_sessions=100, worker=SessionWorker, **limits):
+    def __init__(self, executor, names, *, num_features=1, max_sessions=100, **limits):
         self.clock = HandClock()
         self.limits = FrameLimits(max_rows_per_chunk=5_000, max_message_bytes=65_536)
         self.runners, self.workers = {}, {}
@@ -189,7 +214,7 @@ class SumService:
             allowed = Limits(
                 session_ttl_s=TTL_S, max_sessions=max_sessions, steps=StepLimits(5, 5_005), **bounds
             )
-            self.workers[name] = worker(model, allowed, self.clock, executor)
+            self.workers[name] = WatchedWorker(model, allowed, self.clock, executor)
         self.catalog = Catalog(self.workers)
         self.rows = {name: SingleRows(made) for name, made in self.workers.items()}
 

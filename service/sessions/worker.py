@@ -454,6 +454,8 @@ class SessionWorker:
             committed = np.ones(len(batch), bool)
             committed[list(planned.refused)] = False
             planned.positions[~committed] = -1
+            if planned.counts is not None:
+                planned.counts[:, ~committed] = 0
             last_times = None if last_times is None else last_times[committed]
             self.table.commit(batch.slots[committed], planned.positions[committed], last_times)
         else:

@@ -21,7 +21,6 @@ from service.errors import (
 )
 from service.rpc.single_rows import SingleRow
 from service.sessions.frame import NO_POSITION, Frame
-from service.sessions.worker import SessionWorker
 from service.store.contract import NO_TIME
 from statecast.v1 import forecast_pb2 as pb
 from tests.sum_service import HOUR_US, SPREAD, TTL_S, sum_service, turns
@@ -49,18 +48,6 @@ class ToldRow(SingleRow):
         assert self.told is None, "told twice"
         self.told = outcome
         self.is_told.set()
-
-
-class WatchedWorker(SessionWorker):
-    """A worker that counts the rows it applied alone."""
-
-    num_alone = 0
-
-    def advance(self, *args):
-        """See `SessionWorker.advance`."""
-        advanced = super().advance(*args)
-        self.num_alone += advanced is not None
-        return advanced
 
 
 def add(
@@ -234,7 +221,7 @@ def test_whatever_a_lone_row_does_a_frame_of_one_row_does():
 
 async def compare(rows, seen):
     """Send rows both ways."""
-    options = {"max_sessions": 2, "max_inline_rows": 1, "worker": WatchedWorker}
+    options = {"max_sessions": 2, "max_inline_rows": 1}
     async with sum_service(**options) as alone, sum_service(**options) as framed:
         twins = Twins(alone, framed, seen)
         for row in rows:
@@ -243,7 +230,7 @@ async def compare(rows, seen):
 
 async def test_plain_rows_are_applied_alone():
     """Without position or time, at the committed position, at the next time: no frame is made of them."""
-    async with sum_service(worker=WatchedWorker) as made:
+    async with sum_service() as made:
         assert await settled(add(made, "a", 1.0)) == [sent(1.0, 1)]
         assert await settled(add(made, "a", 2.0, position=1)) == [sent(3.0, 2)]
         assert await settled(add(made, "a", 3.0, reply=Reply.NONE)) == [(3, None, (0, 0, 0))]
@@ -266,7 +253,7 @@ async def test_plain_rows_are_applied_alone():
 )
 async def test_rows_that_are_not_plain_are_told_what_became_of_them(row, expected):
     """A row skipped, late or after a gap has its count, and the forecast of its session."""
-    async with sum_service(worker=WatchedWorker) as made:
+    async with sum_service() as made:
         await settled(add(made, "a", 1.0, time_us=START_US))
         assert await settled(add(made, "a", 8.0, **row)) == [expected]
         assert made.worker.num_alone == 0
@@ -275,7 +262,7 @@ async def test_rows_that_are_not_plain_are_told_what_became_of_them(row, expecte
 @pytest.mark.parametrize("failure", [PositionConflict, EngineFailure, DeadlinePassed])
 async def test_a_refused_row_of_a_new_session_leaves_no_slot(failure):
     """The only slot there is goes to the next session, in the initial state."""
-    async with sum_service(max_sessions=1, worker=WatchedWorker) as made:
+    async with sum_service(max_sessions=1) as made:
         made.clock.now_s = 5.0
         made.runner.fail_on = {1} if failure is EngineFailure else set()
         position = 3 if failure is PositionConflict else NO_POSITION
@@ -289,7 +276,7 @@ async def test_a_refused_row_of_a_new_session_leaves_no_slot(failure):
 
 async def test_rows_that_come_together_run_together():
     """Rows of several sessions share a batch, and each is told its own outcome."""
-    async with sum_service(worker=WatchedWorker) as made:
+    async with sum_service() as made:
         await settled(add(made, "b"))
         rows = [add(made, "a", 5.0), add(made, "b", 7.0, position=0), add(made, "c", position=9)]
         kept, skipped, refused = await settled(*rows)
