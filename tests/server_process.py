@@ -23,10 +23,10 @@ def clean_environment(**variables: str) -> dict[str, str]:
 class ServerProcess:
     """`statecast serve` with JSON logs; `address` is known once it serves."""
 
-    def __init__(self, repository: Path, *flags: str) -> None:
+    def __init__(self, repository: Path, *flags: str, address: str = "127.0.0.1:0") -> None:
         self.log: list[dict[str, Any]] = []
         command = [sys.executable, "-m", "cli", "serve", "--repository", str(repository)]
-        command += ["--address", "127.0.0.1:0", "--log-format", "json", *flags]
+        command += ["--address", address, "--log-format", "json", *flags]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env=clean_environment(PYTHONUNBUFFERED="1")
         )
