@@ -67,7 +67,11 @@ COPY --from=demonstration /models /models
 # The drain ends before `docker stop` kills, which it does after ten seconds.
 ENV PATH=/srv/statecast/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     OPENBLAS_NUM_THREADS=1 ORT_DISABLE_TELEMETRY=1 \
-    STATECAST_REPOSITORY=/models STATECAST_ADDRESS=0.0.0.0:50051 STATECAST_DRAIN_TIMEOUT_S=8
+    STATECAST_REPOSITORY=/models STATECAST_ADDRESS=0.0.0.0:50051 STATECAST_DRAIN_TIMEOUT_S=8 \
+    STATECAST_DATA_DIR=/data
+RUN install --directory --owner 10001 --group 10001 /data
+# Sessions outlive the container where this is a volume with a name.
+VOLUME /data
 USER 10001:10001
 WORKDIR /
 EXPOSE 50051

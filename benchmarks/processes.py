@@ -144,6 +144,8 @@ def server_command(repository: Path, *flags: str) -> list[str]:
     """`statecast serve` as its users run it, but for `flags`."""
     command = [sys.executable, "-m", "cli", "serve", "--repository", str(repository)]
     command += ["--address", "127.0.0.1:0", "--log-format", "json", "--drain-timeout-s", "1"]
+    if "--store" not in flags:
+        command += ["--store", "memory:"]
     return [*command, "--max-message-bytes", str(256 << 20), *flags]
 
 

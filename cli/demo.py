@@ -123,7 +123,7 @@ def _write_history(
 def _server(repository: Path) -> Iterator[str]:
     """A server on a free port for as long as the block runs; gives its address."""
     command = [sys.executable, "-m", "cli", "serve", "--repository", str(repository)]
-    command += ["--address", "127.0.0.1:0", "--log-format", "json"]
+    command += ["--address", "127.0.0.1:0", "--log-format", "json", "--store", "memory:"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:

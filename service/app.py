@@ -77,7 +77,11 @@ class Server:
         self._watcher: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="engine")
         self._store = open_store(
-            settings.store, durability=settings.durability, ttl_s=settings.session_ttl_s, clock=clock.wall_s
+            settings.store_url,
+            durability=settings.durability,
+            journal_rows=settings.journal_rows,
+            ttl_s=settings.session_ttl_s,
+            clock=clock.wall_s,
         )
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
         self._catalog = Catalog({model.name: self._worker(model) for model in models})

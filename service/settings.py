@@ -32,9 +32,14 @@ class Settings(BaseSettings):
     intra_op_threads: int = Field(
         0, ge=0, description="threads inside one operator; 0 measures at load how many are fastest"
     )
+    data_dir: Path = Field(Path("statecast-data"), description="folder for what the server itself keeps")
     store: str = Field(
-        "memory:",
-        description="where sessions outlive memory: memory:, sqlite:FILE, valkey://... or redis://...",
+        "sqlite:",
+        description="where sessions outlive this process: sqlite:FILE (sqlite: alone is sessions.db in the "
+        "data directory), valkey://HOST:PORT or redis://HOST:PORT; memory: ends them with it",
+    )
+    journal_rows: int = Field(
+        1_000_000, ge=1, description="rows that a restart may have to step again, with SQLite"
     )
     durability: Literal["process", "power"] = Field(
         "process", description="what an answered row outlives in SQLite: kill -9, or also a power cut"
@@ -72,6 +77,11 @@ class Settings(BaseSettings):
     reflection: bool = Field(True, description="answer gRPC reflection, so that generic clients find the API")
     log_format: Literal["console", "json"] = Field("console", description="how log lines are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+
+    @property
+    def store_url(self) -> str:
+        """`store` with its file named."""
+        return f"sqlite:{self.data_dir / 'sessions.db'}" if self.store == "sqlite:" else self.store
 
     @classmethod
     def settings_customise_sources(

@@ -26,7 +26,9 @@ class ServerProcess:
     def __init__(self, repository: Path, *flags: str, address: str = "127.0.0.1:0") -> None:
         self.log: list[dict[str, Any]] = []
         command = [sys.executable, "-m", "cli", "serve", "--repository", str(repository)]
-        command += ["--address", address, "--log-format", "json", *flags]
+        # Tests that say nothing of a store leave nothing behind.
+        store = [] if {"--store", "--data-dir"} & set(flags) else ["--store", "memory:"]
+        command += ["--address", address, "--log-format", "json", *store, *flags]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env=clean_environment(PYTHONUNBUFFERED="1")
         )

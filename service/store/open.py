@@ -16,13 +16,19 @@ _SERVER_SCHEMES = {
 
 
 def open_store(
-    url: str, *, durability: Durability, ttl_s: float, clock: Callable[[], float] = time.time
+    url: str,
+    *,
+    durability: Durability,
+    journal_rows: int,
+    ttl_s: float,
+    clock: Callable[[], float] = time.time,
 ) -> SessionStore:
     """The store that a URL names.
 
     Args:
         url: `memory:`, `sqlite:PATH`, or of a server of Valkey's or Redis'.
         durability: for SQLite.
+        journal_rows: for SQLite: rows that a restart may have to step again.
         ttl_s: after so long without a row a session is over.
         clock: tells the seconds since 1970-01-01 UTC.
 
@@ -33,7 +39,8 @@ def open_store(
     if scheme == "memory" and not rest:
         return MemoryStore(ttl_s, clock)
     if scheme == "sqlite" and rest:
-        return SqliteStore(Path(rest), durability, ttl_s, clock)
+        Path(rest).parent.mkdir(parents=True, exist_ok=True)
+        return SqliteStore(Path(rest), durability, ttl_s, clock, max_tail_rows=journal_rows)
     if scheme in _SERVER_SCHEMES:
         # Its client is loaded only where it is used.
         from service.store.valkey_store import ValkeyStore

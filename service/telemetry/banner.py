@@ -36,4 +36,5 @@ def print_banner(settings: Settings, address: str, models: list[ServedModel]) ->
         f"device {settings.device}, {num_threads} thread(s) an operator, "
         f"{RUNTIME}, up to {settings.max_sessions:,} sessions a model"
     )
+    console.print(f"sessions are kept in {settings.store_url}")
     console.print(f"try: statecast stream --server {address} --model {models[0].name} --data FILE.csv")

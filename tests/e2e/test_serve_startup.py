@@ -83,6 +83,8 @@ def test_the_first_screen_tells_what_is_served(repository):
         str(repository),
         "--address",
         "127.0.0.1:0",
+        "--store",
+        "memory:",
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean_environment()) as process:
         screen = ""
