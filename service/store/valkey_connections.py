@@ -65,7 +65,7 @@ class Connections:
             await connection.disconnect(nowait=True)
             raise
         else:
-            if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            if any(map(_is_of_a_replica, replies)):
                 # It was made a replica: the name may lead to the new primary by now.
                 await connection.disconnect(nowait=True)
             return replies
@@ -95,6 +95,11 @@ async def _reply(connection: Any) -> Any:
         return await connection.read_response()
     except ResponseError as error:
         return error
+
+
+def _is_of_a_replica(reply: Any) -> bool:
+    # Redis 6.2 wraps what a script came upon in another error.
+    return isinstance(reply, ReadOnlyError) or (isinstance(reply, ResponseError) and "READONLY" in str(reply))
 
 
 def _scheme_of(url: str) -> tuple[str, bool]:

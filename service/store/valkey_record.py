@@ -21,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from service.store.contract import NO_TOKEN, Changes, Listed, Record, StoreFault
+from service.store.contract import Changes, Listed, Record, StoreFault
 
 MAGIC = b"scs1"
 HEAD = np.dtype(
@@ -72,11 +72,7 @@ def pack_batch(changes: Changes, tokens: Integers, states: Bytes, has_recent: bo
 
 def expected_heads(changes: Changes) -> Integers:
     """The first 16 bytes that the store must have of each session, (N, 2); zeros: no such session."""
-    heads = np.zeros((len(changes.session_ids), 2), "<i8")
-    is_known = changes.tokens != NO_TOKEN
-    heads[is_known, 0] = changes.tokens[is_known]
-    heads[is_known, 1] = changes.before[is_known]
-    return heads
+    return np.stack([changes.tokens, changes.before], axis=1).astype("<i8")
 
 
 def pack(record: Record, token: int, has_recent: bool) -> bytes:

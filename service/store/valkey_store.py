@@ -67,7 +67,7 @@ class ValkeyStore:
         ttl_s: float,
         clock: Callable[[], float] = time.time,
         timeout_s: float = 2.0,
-        num_recent: int = 0,
+        num_recent_rows: int = 0,
         namespace: str = "statecast",
     ) -> None:
         """Connects at the first call.
@@ -77,7 +77,7 @@ class ValkeyStore:
             ttl_s: time to live of a session after its last row.
             clock: tells the seconds since 1970-01-01 UTC.
             timeout_s: of each call to the servers.
-            num_recent: last rows to keep of each session, as `Record.recent`.
+            num_recent_rows: last rows to keep of each session, as `Record.recent`.
             namespace: what the keys begin with.
 
         Raises:
@@ -85,13 +85,13 @@ class ValkeyStore:
         """
         self._servers = Servers(url, timeout_s)
         self._keys = Keyspace(
-            namespace, one_call_reaches_all=not self._servers.is_cluster, keeps_recent=num_recent > 0
+            namespace, one_call_reaches_all=not self._servers.is_cluster, keeps_recent=num_recent_rows > 0
         )
         self._index = SessionIndex(self._servers, self._keys)
         self._ttl_s = ttl_s
         self._ttl_ms = b"%d" % max(1, min(round(ttl_s * 1000), _MAX_TTL_MS))
         self._clock = clock
-        self._num_recent = num_recent
+        self._num_recent_rows = num_recent_rows
         self._num_features: dict[str, int] = {}
         self._swept_to_s: dict[str, float] = {}
         self._is_checked = False
@@ -229,13 +229,13 @@ class ValkeyStore:
         return None if isinstance(record, Record) and self._is_over(record.used_at_s) else record
 
     def _last_rows(self, model: str, recent: bytes) -> bytes:
-        """At most `num_recent` rows: up to twice as many are kept, so that few commits have to cut."""
-        num_bytes = self._num_recent * self._num_features.get(model, 0) * _FLOAT_BYTES
+        """At most `num_recent_rows` rows: up to twice as many are kept, so that few commits have to cut."""
+        num_bytes = self._num_recent_rows * self._num_features.get(model, 0) * _FLOAT_BYTES
         return recent[-num_bytes:] if num_bytes else recent
 
     def _recent_rows(self, changes: Changes, rows: Integers) -> Sequence[bytes]:
         """The commit script's arguments, where any are kept: bytes to keep, rows, bytes of each session's."""
-        if not self._num_recent:
+        if not self._num_recent_rows:
             return ()
         row_bytes = changes.rows.shape[1] * _FLOAT_BYTES
         is_chosen = np.zeros(len(changes.session_ids), bool)
@@ -243,7 +243,7 @@ class ValkeyStore:
         # `rows` ascend, so that the chosen entries' rows stay in their order.
         kept = changes.rows[np.repeat(is_chosen, changes.num_steps)].astype("<f8")
         sizes = (changes.num_steps[rows] * row_bytes).astype("<i4")
-        return b"%d" % (self._num_recent * row_bytes), kept.tobytes(), sizes.tobytes()
+        return b"%d" % (self._num_recent_rows * row_bytes), kept.tobytes(), sizes.tobytes()
 
     def _is_over(self, used_at_s: float) -> bool:
         return self._clock() - used_at_s > self._ttl_s

@@ -273,8 +273,7 @@ class TestRecent:
     @pytest.fixture
     async def store(self, backing: ValkeyBacking, clock: HandClock) -> AsyncIterator[ValkeyStore]:
         """It keeps four rows."""
-        url, namespace = backing.url, backing.namespace
-        opened = ValkeyStore(url, ttl_s=TTL_S, clock=clock, num_recent=4, namespace=namespace)
+        opened = replace(backing, num_recent_rows=4).open(clock)
         await opened.recover(MODEL, NUM_FEATURES)
         yield opened
         await opened.close()
@@ -319,12 +318,14 @@ class TestRecent:
         assert await self.recent(store, "a") == []
 
     async def test_without_keeping_commits_leave_no_old_rows(
-        self, store: ValkeyStore, other: ValkeyStore
+        self, store: ValkeyStore, backing: ValkeyBacking, clock: HandClock
     ) -> None:
         """A store that keeps none does not leave rows that lack the last ones, now or later."""
         (entry,) = await begin(store, ["a"])
+        other = replace(backing, num_recent_rows=0).open(clock)
         await commit(other, [entry])
         assert await self.recent(other, "a") == await self.recent(store, "a") == []
+        await other.close()
         await commit(store, [go_on(entry, entry.token, 9.0)])
         assert await self.recent(store, "a") == [9.0]
 

@@ -19,10 +19,18 @@ class ValkeyBacking:
     url: str
     namespace: str
     ttl_s: float
+    num_recent_rows: int = 100
 
     def open(self, clock: Callable[[], float]) -> ValkeyStore:
         """A store on it; several may be open at once."""
-        return ValkeyStore(self.url, ttl_s=self.ttl_s, clock=clock, timeout_s=30.0, namespace=self.namespace)
+        return ValkeyStore(
+            self.url,
+            ttl_s=self.ttl_s,
+            clock=clock,
+            timeout_s=30.0,
+            num_recent_rows=self.num_recent_rows,
+            namespace=self.namespace,
+        )
 
 
 @contextmanager
