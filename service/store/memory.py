@@ -103,9 +103,9 @@ class MemoryStore:
         """See `SessionStore`. `after` is the last id of the page before."""
         shelf = self._shelf(model)
         named = takewhile(lambda name: name.startswith(prefix), shelf.ids_from(prefix, after))
-        found = list(islice(named, limit + 1))
-        listed = [_listed(shelf.records[name]) for name in found[:limit]]
-        return listed, found[limit - 1] if len(found) > limit else ""
+        living = (record for record in map(shelf.records.__getitem__, named) if not self._is_over(record))
+        found = [_listed(record) for record in islice(living, limit + 1)]
+        return found[:limit], found[limit - 1].session_id if len(found) > limit else ""
 
     async def count(self, model: str) -> int:
         """See `SessionStore`."""
@@ -135,9 +135,10 @@ class MemoryStore:
 
     def _living(self, shelf: _Shelf, session_id: str) -> Record | None:
         record = shelf.records.get(session_id)
-        if record is None or self._clock() - record.used_at_s > self._ttl_s:
-            return None
-        return record
+        return None if record is None or self._is_over(record) else record
+
+    def _is_over(self, record: Record) -> bool:
+        return self._clock() - record.used_at_s > self._ttl_s
 
     @staticmethod
     def _is_lost(shelf: _Shelf, record: Record) -> bool:

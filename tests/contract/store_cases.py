@@ -63,12 +63,14 @@ class StoreKind:
         make: an empty backing for one test, given an empty folder; skips the test where it cannot be had.
         is_durable: see `SessionStore`.
         is_shared: see `SessionStore`.
+        is_spread: over several servers, each of which stores its part of a batch or does not.
     """
 
     name: str
     make: Callable[[Path], contextlib.AbstractContextManager[Backing]]
     is_durable: bool
     is_shared: bool
+    is_spread: bool = False
 
 
 class _Memory:
@@ -99,7 +101,9 @@ STORES = [
     StoreKind("sqlite", _sqlite("process"), is_durable=True, is_shared=False),
     StoreKind("sqlite-power", _sqlite("power"), is_durable=True, is_shared=False),
     StoreKind("valkey", partial(on_one_server, ttl_s=TTL_S), is_durable=True, is_shared=True),
-    StoreKind("valkey-cluster", partial(on_a_cluster, ttl_s=TTL_S), is_durable=True, is_shared=True),
+    StoreKind(
+        "valkey-cluster", partial(on_a_cluster, ttl_s=TTL_S), is_durable=True, is_shared=True, is_spread=True
+    ),
 ]
 
 
@@ -173,6 +177,10 @@ class Entry:
         """(n, F) float64."""
         return np.repeat(np.array(self.values, np.float64)[:, None], NUM_FEATURES, axis=1)
 
+    def next(self, token: int, *values: float, at_s: float = START_S) -> "Entry":
+        """The session's next entry, this one committed."""
+        return Entry(self.session_id, values, was=self.then(at_s), token=token)
+
     def then(self, at_s: float, digest: str = DIGEST) -> Truth:
         """Where it stands once this is committed."""
         return replace(
@@ -207,6 +215,31 @@ async def commit(
 ) -> Committed:
     """Commit a batch to MODEL."""
     return await store.commit(MODEL, changes(entries, at_s, digest))
+
+
+async def begin(store: SessionStore, session_ids: Sequence[str], *values: float) -> list[Entry]:
+    """New sessions with rows of these values, committed; their next entries, which have no rows."""
+    entries = [Entry(session_id, values or [1.0], last_time_us=60_000_000) for session_id in session_ids]
+    committed = await commit(store, entries)
+    assert list(committed.refused) == []
+    return [entry.next(token) for entry, token in zip(entries, committed.tokens.tolist(), strict=True)]
+
+
+async def truths(store: SessionStore, session_ids: Sequence[str], model: str = MODEL) -> list[Truth]:
+    """Where sessions stand; nobody loses them by it."""
+    return [truth_of(await store.peek(model, session_id)) for session_id in session_ids]
+
+
+def a_truth(position: int = 3, total: float = 6.0) -> Truth:
+    """A session that has had some rows."""
+    return Truth(position=position, last_time_us=10_000, total=total, num_steps=position)
+
+
+async def load_one(store: SessionStore, session_id: str, model: str = MODEL) -> Record:
+    """A session that is there."""
+    (record,) = await store.load(model, [session_id])
+    assert isinstance(record, Record), record
+    return record
 
 
 def caught_up(recovered: Recovered) -> dict[str, Truth]:

@@ -1,0 +1,36 @@
+"""The store under test, of each kind in turn."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.store.contract import SessionStore
+from tests.contract.store_cases import STORES, Backing, HandClock, StoreKind
+
+
+@pytest.fixture(params=STORES, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> StoreKind:
+    """The kind of store under test."""
+    return request.param
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """The stores' clock."""
+    return HandClock()
+
+
+@pytest.fixture
+def backing(kind: StoreKind, tmp_path: Path) -> Iterator[Backing]:
+    """Empty."""
+    with kind.make(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def store(backing: Backing, clock: HandClock) -> AsyncIterator[SessionStore]:
+    """Empty."""
+    opened = backing.open(clock)
+    yield opened
+    await opened.close()
