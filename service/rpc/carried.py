@@ -46,9 +46,7 @@ async def forecast(
         for frame in frames:
             frame.drop()
         raise
-    response = unary.encode(frames[0].result, rows, worker)
+    version = await worker.admin.version_of(after.digest)
+    response = unary.encode(frames[0].result, rows, version.model)
     response.sealed_state = seals.seal(after)
-    version = worker.versions.by_digest(after.digest)
-    if version is not None:
-        response.model_version = version.model.version
     return response

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from service.engine.model import ServedModel
 from service.engine.runner import Reply
 from service.errors import InvalidRequest, StatecastError
 from service.rpc import asked
@@ -20,13 +21,15 @@ from statecast.v1 import forecast_pb2 as pb
 class _UnaryRow(SingleRow):
     """The only row of a call, which waits for `done`."""
 
-    __slots__ = ("counts", "done", "forecast", "new_position")
+    __slots__ = ("counts", "done", "forecast", "model", "new_position", "worker")
 
     done: "asyncio.Future[None]"
+    worker: SessionWorker
 
     def settled(self, position: int, forecast: bytes | None, counts: Sequence[int]) -> None:
         """See `SingleRow.settled`."""
         self.new_position, self.forecast, self.counts = position, forecast, counts
+        self.model = _answering(self.worker, self.slot)
         if not self.done.done():
             self.done.set_result(None)
 
@@ -59,12 +62,15 @@ async def forecast(
         time_us = NO_TIME if rows.times_us is None else int(rows.times_us[0])
         values, reply = rows.values[0].tolist(), rows.reply.for_one_row
         row = _UnaryRow(slot, rows.position, time_us, values, reply, deadline_s)
-        row.done = done
+        row.done, row.worker = done, worker
         single_rows.add(row)
         await _settled(done, row.drop)
-        return _encode_row(row, worker, rows.horizon)
+        return _encode_row(row, rows.horizon)
+    model = worker.model
 
-    def settled(_: object) -> None:
+    def settled(frame: Frame) -> None:
+        nonlocal model
+        model = _answering(worker, frame.slots.item(0))
         if not done.done():
             done.set_result(None)
 
@@ -75,7 +81,7 @@ async def forecast(
     frame = frame_of(rows, slots, settled, deadline_s)
     worker.submit(frame)
     await _settled(done, frame.drop)
-    return encode(frame.result, rows, worker)
+    return encode(frame.result, rows, model)
 
 
 async def _settled(done: "asyncio.Future[None]", drop: Callable[[], None]) -> None:
@@ -92,17 +98,25 @@ def frame_of(rows: asked.Asked, slots: Integers, done: Callable[[Frame], object]
     return Frame(slots, lengths, positions, rows.times_us, rows.values, rows.reply, done, deadline_s)
 
 
-def _encode_row(row: _UnaryRow, worker: SessionWorker, horizon: int) -> pb.ForecastResponse:
-    response = _response(row.new_position, row.counts, worker)
+def _answering(worker: SessionWorker, slot: int) -> ServedModel:
+    """The version that a slot's session is on; asked while its entry settles, before the slot can pass on."""
+    return worker.versions[worker.table.versions.item(slot)].model
+
+
+def _encode_row(row: _UnaryRow, horizon: int) -> pb.ForecastResponse:
+    response = _response(row.new_position, row.counts, row.model)
     if row.forecast is not None:
         values = np.frombuffer(row.forecast, columns.FORECAST)
-        num_levels = len(worker.model.manifest.quantile_levels)
+        num_levels = len(row.model.manifest.quantile_levels)
         response.forecasts.add(position=row.new_position, values=values[: horizon * num_levels].tolist())
     return response
 
 
-def encode(result: FrameResult, rows: asked.Asked, worker: SessionWorker) -> pb.ForecastResponse:
+def encode(result: FrameResult, rows: asked.Asked, model: ServedModel) -> pb.ForecastResponse:
     """Of a frame's only entry.
+
+    Args:
+        model: the version that answered.
 
     Raises:
         StatecastError: why it was refused.
@@ -110,7 +124,7 @@ def encode(result: FrameResult, rows: asked.Asked, worker: SessionWorker) -> pb.
     if 0 in result.errors:
         raise result.errors[0]
     position = int(result.positions[0])
-    response = _response(position, result.counts[:, 0].tolist(), worker)
+    response = _response(position, result.counts[:, 0].tolist(), model)
     horizon = rows.horizon
     if rows.reply is Reply.LAST:
         assert result.dense is not None
@@ -122,11 +136,11 @@ def encode(result: FrameResult, rows: asked.Asked, worker: SessionWorker) -> pb.
     return response
 
 
-def _response(position: int, counts: Sequence[int], worker: SessionWorker) -> pb.ForecastResponse:
+def _response(position: int, counts: Sequence[int], model: ServedModel) -> pb.ForecastResponse:
     response = pb.ForecastResponse(
         position=position,
-        quantile_levels=worker.model.manifest.quantile_levels,
-        model_version=worker.model.version,
+        quantile_levels=model.manifest.quantile_levels,
+        model_version=model.version,
     )
     if any(counts):
         for name, count in zip(COUNTS, counts, strict=True):

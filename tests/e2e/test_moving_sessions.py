@@ -15,11 +15,13 @@ TIMES = np.datetime64("2024-05-01T00", "h") + np.arange(12)
 ROWS = np.random.default_rng(7).normal(10, 3, 12)
 
 
-@pytest.fixture(scope="module", params=["memory", "spilled"])
-def server(request, repository):
+@pytest.fixture(scope="module", params=["memory", "memory-spilled", "sqlite", "sqlite-spilled"])
+def server(request, repository, tmp_path_factory):
     """Every session in memory, or but a few, so that most are in the store when they are asked for."""
-    resident = {"memory": "1000", "spilled": "20"}[request.param]
-    with serving(repository, "--max-message-bytes", "65536", "--max-resident-sessions", resident) as running:
+    store, _, spilled = request.param.partition("-")
+    url = {"memory": "memory:", "sqlite": f"sqlite:{tmp_path_factory.mktemp('store')}/sessions.db"}[store]
+    flags = ("--store", url, "--max-resident-sessions", "20" if spilled else "1000")
+    with serving(repository, "--max-message-bytes", "65536", *flags) as running:
         yield running
 
 
