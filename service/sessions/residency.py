@@ -116,6 +116,8 @@ class Residency:
                 failed.update(dict.fromkeys(slots, error))
                 continue
             await self.fetch_versions(found.values())
+            # Counted once: it looks at every slot there is.
+            room = self._max_sessions - len(self.table) - self.num_elsewhere
             there = self.table.generations[slots] == generations
             for slot, name, is_there in zip(slots, ids, there.tolist(), strict=True):
                 self._leaving.pop(name, None)
@@ -126,9 +128,11 @@ class Residency:
                         # It lives in memory alone from now on.
                         await self.store.delete(self.name, name)
                         record = replace(record, token=NO_TOKEN)
-                elif record is None and self._is_full:
-                    failed[slot] = TooManySessions(self._max_sessions)
-                    continue
+                elif record is None:
+                    if room <= 0:
+                        failed[slot] = TooManySessions(self._max_sessions)
+                        continue
+                    room -= 1
                 fault = self._placed(slot, record) if is_there else None
                 if fault is not None:
                     failed[slot] = fault
