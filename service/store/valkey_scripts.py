@@ -153,16 +153,19 @@ return {table.concat(sizes), table.concat(loaded)}
 """,
 )
 
-# Returns how many of the records there were.
+# ARGV: the token that each record must have, or '' to delete whatever there is.
+# Returns how many there were.
 DELETE = _script(
     _SPLIT,
     """
-local n, keeps_recent, num_deleted = tonumber(ARGV[1]), ARGV[2] == '1', 0
+local n, keeps_recent, token, num_deleted = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], 0
 for i = 1, n do
-  local index, id = split(KEYS[i])
-  redis.pcall('ZREM', index, id)
-  if keeps_recent then redis.call('UNLINK', KEYS[n + i]) end
-  num_deleted = num_deleted + redis.call('UNLINK', KEYS[i])
+  if token == '' or redis.pcall('GETRANGE', KEYS[i], 0, 7) == token then
+    local index, id = split(KEYS[i])
+    redis.pcall('ZREM', index, id)
+    if keeps_recent then redis.call('UNLINK', KEYS[n + i]) end
+    num_deleted = num_deleted + redis.call('UNLINK', KEYS[i])
+  end
 end
 return num_deleted
 """,

@@ -97,13 +97,18 @@ class ValkeyStore:
         self._is_checked = False
 
     async def load(self, model: str, session_ids: Sequence[str]) -> list[Record | StoreFault | None]:
-        """See `SessionStore`."""
-        return await self._read(model, session_ids, _new_token())
+        """See `SessionStore`. Sessions whose time to live is over are ended: their ids are free then."""
+        token = _new_token()
+        found = await self._read(model, session_ids, token)
+        over = [each.session_id for each in found if each is not None and self._is_over(each)]
+        if over:
+            await self._delete(model, over, token.to_bytes(8, "little"))
+        return [None if self._is_over(record) else record for record in found]
 
     async def peek(self, model: str, session_id: str) -> Record | StoreFault | None:
         """See `SessionStore`."""
         (found,) = await self._read(model, [session_id], NO_TOKEN)
-        return found
+        return None if self._is_over(found) else found
 
     async def commit(self, model: str, changes: Changes) -> Committed:
         """See `SessionStore`; the class says what a failure leaves."""
@@ -154,17 +159,14 @@ class ValkeyStore:
 
     async def delete(self, model: str, session_id: str) -> bool:
         """See `SessionStore`."""
-        (group,) = self._keys.groups(model, [session_id], 1)
-        call = call_on(scripts.DELETE, group)
-        (num_deleted,) = await self._servers.run([call])
-        return bool(num_deleted)
+        return bool(await self._delete(model, [session_id], token=b""))
 
     async def page(self, model: str, prefix: str, after: str, limit: int) -> tuple[list[Listed], str]:
         """See `SessionStore`: in the order of ids; `after` is the last id of the page before."""
         listed: list[Listed] = []
         while len(listed) < limit:
             heads, after, is_last = await self._index.heads(model, prefix, after, limit - len(listed))
-            listed += [head for head in heads if not self._is_over(head.used_at_s)]
+            listed += [head for head in heads if not self._is_over(head)]
             if is_last:
                 return listed, ""
         return listed, after
@@ -221,12 +223,14 @@ class ValkeyStore:
                     continue
                 end = start + size
                 value, recent = read[start:end], self._last_rows(model, read[end : end + recent_size])
-                found[row] = self._living(layout.unpack(session_ids[row], value, recent, token))
+                found[row] = layout.unpack(session_ids[row], value, recent, token)
                 start = end + recent_size
         return found
 
-    def _living(self, record: Record | StoreFault) -> Record | StoreFault | None:
-        return None if isinstance(record, Record) and self._is_over(record.used_at_s) else record
+    async def _delete(self, model: str, session_ids: Sequence[str], token: bytes) -> int:
+        """End sessions that have the token, where one is given; returns how many there were."""
+        groups = self._keys.groups(model, session_ids, _MAX_CALL_SESSIONS)
+        return sum(await self._servers.run([call_on(scripts.DELETE, group, token) for group in groups]))
 
     def _last_rows(self, model: str, recent: bytes) -> bytes:
         """At most `num_recent_rows` rows: up to twice as many are kept, so that few commits have to cut."""
@@ -245,8 +249,8 @@ class ValkeyStore:
         sizes = (changes.num_steps[rows] * row_bytes).astype("<i4")
         return b"%d" % (self._num_recent_rows * row_bytes), kept.tobytes(), sizes.tobytes()
 
-    def _is_over(self, used_at_s: float) -> bool:
-        return self._clock() - used_at_s > self._ttl_s
+    def _is_over(self, session: Record | Listed | StoreFault | None) -> bool:
+        return isinstance(session, Record | Listed) and self._clock() - session.used_at_s > self._ttl_s
 
 
 def _call_limit(session_bytes: int) -> int:

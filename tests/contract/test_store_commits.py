@@ -19,7 +19,6 @@ from tests.contract.store_cases import (
     Backing,
     Entry,
     HandClock,
-    StoreKind,
     Truth,
     a_truth,
     begin,
@@ -311,12 +310,8 @@ class TestListing:
         assert list((await commit(store, [Entry("a", [8.0])])).refused) == []
         assert await truths(store, ["a"]) == [Entry("a", [8.0]).then(START_S)]
 
-    async def test_a_session_that_is_over_begins_anew(
-        self, store: SessionStore, clock: HandClock, kind: StoreKind
-    ) -> None:
+    async def test_a_session_that_is_over_begins_anew(self, store: SessionStore, clock: HandClock) -> None:
         """After its time to live a session's id is free, though nobody has ended it yet."""
-        if kind.is_shared:
-            pytest.skip("a server ends sessions by its own clock")
         await begin(store, ["a"])
         clock.now_s = START_S + TTL_S + 1
         assert await store.load(MODEL, ["a"]) == [None]
