@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
+from onnxruntime import OrtValue
 
 Column = npt.NDArray[Any]
 
@@ -22,23 +22,22 @@ class Buffer:
         read: a copy in this machine's memory, the caller's own.
     """
 
-    value: onnxruntime.OrtValue
+    value: OrtValue
     write: Callable[[Column], None]
     read: Callable[[], Column]
 
 
 def _host_buffer(array: Column) -> Buffer:
     # The array's own methods: a step of one session takes so little that each call shows.
-    value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+    value = OrtValue.ortvalue_from_numpy(array)
     return Buffer(value, partial(array.__setitem__, ...), array.copy)
 
 
-def _device_buffer(array: Column, device: str) -> Buffer:
-    """A copy of `array` on the device."""
+def _device_buffer(allocate: Callable[[], OrtValue]) -> Buffer:
     try:
-        value = onnxruntime.OrtValue.ortvalue_from_numpy(array, device, 0)
+        value = allocate()
     except Exception as error:  # ONNX Runtime raises several unrelated types
-        raise MemoryError(f"{array.nbytes} bytes on {device}: {error}") from error
+        raise MemoryError(f"the device: {error}") from error
     return Buffer(value, lambda column: value.update_inplace(np.ascontiguousarray(column)), value.numpy)
 
 
@@ -58,12 +57,14 @@ class Memory:
     captures: bool = False
 
     def buffer(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Buffer:
-        """A tensor of zeros there.
+        """A tensor there, to be written before it is read.
 
         Raises:
             MemoryError: there is no room for it.
         """
-        return self._own(np.zeros(shape, dtype))
+        if self.device == "cpu":
+            return _host_buffer(np.empty(shape, dtype))
+        return _device_buffer(lambda: OrtValue.ortvalue_from_shape_and_type(shape, dtype, self.device, 0))
 
     def rows(self, num_rows: int, row: Column) -> Buffer:
         """A tensor there, `num_rows` times `row`.
@@ -76,14 +77,13 @@ class Memory:
         array = np.zeros((num_rows, *row.shape), row.dtype)
         if row.any():
             array[:] = row
-        return self._own(array)
+        if self.device == "cpu":
+            return _host_buffer(array)
+        return _device_buffer(lambda: OrtValue.ortvalue_from_numpy(array, self.device, 0))
 
-    def _own(self, array: Column) -> Buffer:
-        return _host_buffer(array) if self.device == "cpu" else _device_buffer(array, self.device)
 
-
-# On a CPU padding is work. On a GPU it costs next to nothing beside launching a kernel for every node,
-# which a captured graph does not do.
+# On a CPU padding is work. On a GPU a captured graph is to stand for the launches of all its kernels,
+# which matter more in small batches than a few rows of padding; not measured.
 MEMORIES = {
     "cpu": Memory("cpu", fixed_sizes=()),
     "cuda": Memory("cuda", fixed_sizes=(1, 32, 256), captures=True),
