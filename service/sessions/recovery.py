@@ -15,6 +15,8 @@ from service.store.contract import NO_TIME, Record, Recovered
 # Sessions that step together, and rows of each.
 _BATCH = 1024
 _LONGEST = 64
+# Sessions that are brought back before those that found no room are saved.
+_MOST_AT_ONCE = 32_768
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,27 +52,44 @@ class _Tail:
         return _Tail(self.entries[:, chosen], self.at_s[chosen], self.rows[rows])
 
 
-def recover(recovered: Recovered, residency: Residency) -> tuple[int, list[str]]:
+async def recover(recovered: Recovered, residency: Residency) -> tuple[int, list[str]]:
     """Put sessions into memory as they stood when their last row was acknowledged.
 
+    Where there are more than memory has room for, those that came first leave for the store.
+
     Returns:
-        The rows that were stepped again, and the ids of sessions whose journal has a hole: they are
-        not in memory, and the store has them as of their last checkpoint.
+        The rows that were stepped again, and the ids of sessions that could not be: their journal has a
+        hole, or no version is there for their states. They are not in memory.
     """
-    if not recovered.records:
-        return 0, []
-    tail = _sorted(recovered)
     records = list(recovered.records)
-    tail, broken = _checked(tail, records)
+    if not records:
+        return 0, []
+    tail, broken = _checked(_sorted(recovered), records)
+    lost = [records[index].session_id for index in broken]
+    size = max(min(residency.table.capacity // 2, _MOST_AT_ONCE), 1)
+    for start in range(0, len(records), size):
+        mine = [index for index in range(start, min(start + size, len(records))) if index not in broken]
+        lost += _recover(tail, records, np.array(mine, np.int64), residency)
+        await residency.save_leaving()
+    return int(tail.num_steps.sum()), lost
+
+
+def _recover(tail: _Tail, records: Sequence[Record], mine: Integers, residency: Residency) -> list[str]:
+    """Some of the records; returns the ids of those that no version is there for."""
+    table = residency.table
     slots = np.full(len(records), -1)
-    for index, record in enumerate(records):
-        if index not in broken:
-            slots[index] = residency.table.resolve(record.session_id)
-            residency.place(int(slots[index]), record)
-    residency.table.unloaded.clear()
-    _step(tail, slots, residency)
-    _commit(tail, records, slots, residency)
-    return int(tail.num_steps.sum()), [records[index].session_id for index in broken]
+    slots[mine] = [table.resolve(records[index].session_id) for index in mine.tolist()]
+    table.unloaded.clear()
+    residency.reset_dirty()
+    failed = residency.place_all(slots[mine].tolist(), [records[index] for index in mine.tolist()])
+    lost = [table.session_id(slot) for slot in failed]
+    for slot in failed:
+        table.forget(slot)
+    mine = mine[~np.isin(slots[mine], list(failed))]
+    part = tail.only(np.flatnonzero(np.isin(tail.record, mine)))
+    _step(part, slots, residency)
+    _commit(part, records, slots, residency)
+    return lost
 
 
 def _sorted(recovered: Recovered) -> _Tail:

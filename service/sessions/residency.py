@@ -30,6 +30,8 @@ _log = structlog.get_logger()
 _LEAVING_PART, _MOST_LEAVING = 64, 1024
 # Sessions that may be on their way out while the store does not take them.
 _MAX_LEAVING = 65_536
+# States that are unpacked together: some megabytes.
+_RESTORED_AT_ONCE = 4096
 
 Listener = Callable[[SessionEvent, SessionInfo], None]
 # The version of the model whose file has a digest, None where there is none.
@@ -119,6 +121,7 @@ class Residency:
             # Counted once: it looks at every slot there is.
             room = self._max_sessions - len(self.table) - self.num_elsewhere
             there = self.table.generations[slots] == generations
+            known: list[tuple[int, Record]] = []
             for slot, name, is_there in zip(slots, ids, there.tolist(), strict=True):
                 self._leaving.pop(name, None)
                 record = found[name]
@@ -128,14 +131,15 @@ class Residency:
                         # It lives in memory alone from now on.
                         await self.store.delete(self.name, name)
                         record = replace(record, token=NO_TOKEN)
+                    if is_there:
+                        known.append((slot, record))
                 elif record is None:
                     if room <= 0:
                         failed[slot] = TooManySessions(self._max_sessions)
-                        continue
                     room -= 1
-                fault = self._placed(slot, record) if is_there else None
-                if fault is not None:
-                    failed[slot] = fault
+                elif is_there:
+                    failed[slot] = DamagedState(f"session {record.session_id!r}", record.reason)
+            failed.update(self.place_all([slot for slot, _ in known], [record for _, record in known]))
         return failed
 
     def record(self, slot: int) -> Record:
@@ -179,20 +183,52 @@ class Residency:
         Raises:
             ForeignState, DamagedState: see `check`.
         """
-        loaded = self.check(record)
-        slots, runner = np.array([slot]), loaded.model.runner
-        if record.states:
-            runner.restore(slots, loaded.states.unpack([record.states]))
-        else:
-            runner.reset(slots)
-        self.recent.put(slot, record.recent)
-        self.table.place(slot, record, loaded.index, self._clock.wall_s())
+        self.check(record)
+        self.place_all([slot], [record])
+
+    def place_all(self, slots: Sequence[int], records: Sequence[Record]) -> dict[int, StatecastError]:
+        """Put sessions into slots of their own; returns the slots of those that cannot be, and why."""
+        failed: dict[int, StatecastError] = {}
+        by_version: dict[int, list[tuple[int, Record]]] = {}
+        for slot, record in zip(slots, records, strict=True):
+            try:
+                by_version.setdefault(self.check(record).index, []).append((slot, record))
+            except StatecastError as error:
+                failed[slot] = error
+        for index, placed in by_version.items():
+            loaded = self.versions[index]
+            self._restore(loaded, placed)
+            self.table.place_all(
+                np.array([slot for slot, _ in placed]),
+                [record for _, record in placed],
+                index,
+                self._clock.wall_s(),
+            )
+            for slot, record in placed:
+                self._catch_up(loaded, slot, record)
+        return failed
+
+    def _restore(self, loaded: Loaded, placed: Sequence[tuple[int, Record]]) -> None:
+        fresh = [slot for slot, record in placed if not record.states]
+        if fresh:
+            loaded.model.runner.reset(np.array(fresh))
+        kept = [(slot, record.states) for slot, record in placed if record.states]
+        for start in range(0, len(kept), _RESTORED_AT_ONCE):
+            slots, states = zip(*kept[start : start + _RESTORED_AT_ONCE], strict=True)
+            loaded.model.runner.restore(np.array(slots), loaded.states.unpack(states))
+
+    def _catch_up(self, loaded: Loaded, slot: int, record: Record) -> None:
+        """The recent rows, and the rows that the store has beyond the states."""
+        if self.recent.num_rows:
+            self.recent.put(slot, record.recent)
         tail = record.tail
-        if tail is not None:
-            if len(tail.rows):
-                runner.step(slots, tail.rows[None], Reply.NONE)
-                self.recent.add(slots, tail.rows[None])
-            self.table.move(slot, tail.position, tail.last_time_us)
+        if tail is None:
+            return
+        if len(tail.rows):
+            slots, rows = np.array([slot]), tail.rows[None]
+            loaded.model.runner.step(slots, rows, Reply.NONE)
+            self.recent.add(slots, rows)
+        self.table.move(slot, tail.position, tail.last_time_us)
 
     def check(self, record: Record) -> Loaded:
         """The version that a record's state is of.
@@ -367,17 +403,6 @@ class Residency:
             mine = [slot for slot, each in rows.items() if len(each) == length]
             stacked = np.stack([rows[slot] for slot in mine])
             newest.model.runner.step(np.array(mine, np.int64), stacked, Reply.NONE)
-
-    def _placed(self, slot: int, record: Record | StoreFault | None) -> StatecastError | None:
-        if record is None:
-            return None
-        if isinstance(record, StoreFault):
-            return DamagedState(f"session {record.session_id!r}", record.reason)
-        try:
-            self.place(slot, record)
-        except StatecastError as error:
-            return error
-        return None
 
     def _make_room(self) -> None:
         if len(self._leaving) >= _MAX_LEAVING or (not self.store.is_durable and self._is_full):

@@ -258,7 +258,7 @@ class SessionWorker:
         """
         recovered = await self.store.recover(self.model.name, len(self.model.manifest.features))
         await self.residency.fetch_versions(recovered.records)
-        found = recover(recovered, self.residency)
+        found = await recover(recovered, self.residency)
         if self.store.is_durable:
             self.residency.num_elsewhere = await self.store.count(self.model.name) - len(self.table)
         return found

@@ -1,6 +1,6 @@
 """Every session of one model that is in memory, in columns: a row per slot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -182,15 +182,15 @@ class SessionTable:
         slot = self._slots.get(session_id)
         return slot if slot is not None and self._is_committed[slot] and not self._is_over(slot) else None
 
-    def place(self, slot: int, record: Record, version: int, now_wall_s: float) -> None:
-        """A session is as its record says; its state is the caller's to put."""
-        self.positions[slot] = record.position
-        self.last_times_us[slot] = record.last_time_us
-        self.tokens[slot] = record.token
-        self.versions[slot] = version
-        self._is_committed[slot] = True
-        idle_s = max(now_wall_s - record.used_at_s, 0.0) if record.used_at_s else 0.0
-        self._used_at_s[slot] = self._clock.monotonic_s() - idle_s
+    def place_all(self, slots: Slots, records: Sequence[Record], version: int, now_wall_s: float) -> None:
+        """Sessions are as their records say; their states are the caller's to put."""
+        self.positions[slots] = [record.position for record in records]
+        self.last_times_us[slots] = [record.last_time_us for record in records]
+        self.tokens[slots] = [record.token for record in records]
+        self.versions[slots] = version
+        self._is_committed[slots] = True
+        used_at_s = np.array([record.used_at_s or now_wall_s for record in records])
+        self._used_at_s[slots] = self._clock.monotonic_s() - np.maximum(now_wall_s - used_at_s, 0.0)
 
     def move(self, slot: int, position: int, last_time_us: int) -> None:
         """A placed session has consumed more rows than its record says."""
