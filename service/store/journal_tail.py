@@ -48,6 +48,8 @@ class JournalTail:
 
     def release(self, slots: Slots) -> None:
         """The states of these distinct sessions are up to date, or nobody needs them any more."""
+        if not len(slots):
+            return
         pending = self._known.pending[slots]
         numbers, counts = np.unique(pending[pending != 0], return_counts=True)
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):

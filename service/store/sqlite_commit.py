@@ -86,6 +86,8 @@ def _plan(model: SqliteModel, changes: Changes, has_states: bool) -> _Plan:
 
 def _open(connection: sqlite3.Connection, model: SqliteModel, changes: Changes, plan: _Plan) -> Integers:
     """Open the new sessions whose ids nobody has, in their initial states; returns which these are."""
+    if not len(plan.maybe_new):
+        return plan.maybe_new
     new = [at for at in plan.maybe_new.tolist() if _is_vacant(connection, model, changes.session_ids[at])]
     plan.keys[new] = model.numbers.keys(len(new))
     rows = [

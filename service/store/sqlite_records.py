@@ -15,9 +15,10 @@ _CHECKED = struct.Struct("<qqqqd")
 _NUM_VARIABLES = 500
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: a hundred thousand are made at a restart, and a frozen one takes twice as long.
+@dataclass(slots=True)
 class Row:
-    """A session as the table has it; what the journal has beyond it is not in.
+    """A session as the table has it; what the journal has beyond it is not in. Nobody changes one.
 
     Attributes:
         digest: its number.

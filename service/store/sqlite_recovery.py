@@ -62,14 +62,14 @@ def scan(connection: sqlite3.Connection, model: int) -> Scan:
     lost = next((each for each in found if each.keys is None), None)
     if lost is not None:
         raise StoreUnavailable(unreadable(lost))
-    keys = np.unique(np.concatenate([_no_keys(), *(each.keys for each in found if each.keys is not None)]))
+    keys = _distinct(np.concatenate([_no_keys(), *(each.keys for each in found if each.keys is not None)]))
     rows = list(sqlite_records.find_keys(connection, keys.tolist()))
     entries = _entries(found, rows)
     is_needed = _needed(entries, rows)
     faults = _faults(entries, is_needed, rows, found)
     is_faulty = np.array([row.fault is not None or at in faults for at, row in enumerate(rows)], bool)
     is_alive = is_needed & ~_at(is_faulty, entries.row)
-    kept = np.unique(entries.row[is_alive])
+    kept = _distinct(entries.row[is_alive])
     index = np.full(len(rows), -1, np.int64)
     index[kept] = np.arange(len(kept))
     return Scan(
@@ -195,6 +195,12 @@ def _at(values: npt.NDArray[Scalar], places: Integers) -> npt.NDArray[Scalar]:
     """`values[places]`, zero where a place is -1."""
     padded: npt.NDArray[Scalar] = np.append(values, np.zeros(1, values.dtype))
     return padded[places]
+
+
+def _distinct(values: Integers) -> Integers:
+    """Ascending. `np.unique` of numpy 2.4 takes ten times as long for a million."""
+    ordered = np.sort(values)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
 
 
 def _no_keys() -> Integers:
