@@ -24,19 +24,3 @@ def number(field: int, value: int) -> bytes:
 def head(field: int, size: int) -> bytes:
     """What stands before the `size` bytes of a bytes field or message."""
     return varint(field << 3 | BYTES) + varint(size)
-
-
-def read_varint(content: bytes, at: int) -> tuple[int, int]:
-    """The varint that begins at `at`, and where the next thing begins.
-
-    Raises:
-        IndexError: the content ends within it.
-    """
-    value = shift = 0
-    while True:
-        byte = content[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
