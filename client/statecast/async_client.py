@@ -18,6 +18,7 @@ from statecast.forecast import ForecastResult
 from statecast.model import Model
 from statecast.retry import RetryPolicy
 from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
+from statecast.routing import metadata_of
 from statecast.rows import ReplyName
 from statecast.session_flow import SessionFlow
 from statecast.sessions_flow import SessionsFlow
@@ -165,7 +166,7 @@ class AsyncSession:
 
 async def _call(method: Any, request: Any, timeout_s: float) -> Any:
     try:
-        return await remote(method(request, timeout=timeout_s))
+        return await remote(method(request, timeout=timeout_s, metadata=metadata_of(request)))
     except grpc.aio.AioRpcError as error:
         raise status.from_rpc_error(error) from error
 

@@ -15,6 +15,7 @@ from statecast.forecast import ForecastResult
 from statecast.model import Model
 from statecast.retry import RetryPolicy
 from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
+from statecast.routing import metadata_of
 from statecast.rows import ReplyName
 from statecast.session_flow import SessionFlow
 from statecast.sessions_flow import SessionsFlow
@@ -121,7 +122,10 @@ class Client:
             return opened(self._stubs.method(step.method)(step.request))
         if isinstance(step, CallMany):
             method = self._stubs.method(step.method)
-            calls = [method.future(request, timeout=step.timeout_s) for request in step.requests]
+            calls = [
+                method.future(request, timeout=step.timeout_s, metadata=metadata_of(request))
+                for request in step.requests
+            ]
             return [_answer(call) for call in calls]
         raise TypeError(f"not a step of a client: {step}")
 
@@ -188,7 +192,7 @@ class Session:
 
 def _call(method: Any, request: Any, timeout_s: float) -> Any:
     try:
-        return method(request, timeout=timeout_s)
+        return method(request, timeout=timeout_s, metadata=metadata_of(request))
     except grpc.RpcError as error:
         raise status.from_rpc_error(error) from error
 
