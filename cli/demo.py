@@ -26,12 +26,14 @@ _LONGEST_HORIZON, _USUAL_HORIZON = 24, 12
 
 
 def demo(
-    data: Annotated[Path | None, typer.Option(help="CSV or Parquet file. [default: weekly CO2]")] = None,
-    target: Annotated[str | None, typer.Option(help="Column to forecast. [default: y, or guessed]")] = None,
-    freq: Annotated[str | None, typer.Option(help="Step between rows. [default: guessed]")] = None,
-    horizon: Annotated[int | None, typer.Option(min=1, help="Steps ahead. [default: by frequency]")] = None,
+    data: Annotated[Path | None, typer.Option(help=r"CSV or Parquet file. \[default: weekly CO2]")] = None,
+    target: Annotated[str | None, typer.Option(help=r"Column to forecast. \[default: y, or guessed]")] = None,
+    freq: Annotated[str | None, typer.Option(help=r"Step between rows. \[default: guessed]")] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help=r"Steps ahead. \[default: by frequency]")] = None,
     cell: Annotated[str, typer.Option(help="Recurrent cell: lstm or gru.")] = "lstm",
-    max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most. [default: train's]")] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(min=1, help=r"Epochs at most. \[default: train's]")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the model and the picture.")] = Path("demo-output"),
 ) -> None:
     """Train, serve, stream, score and draw, on the demonstration series or a file."""

@@ -7,12 +7,15 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
-# Name: the module under `cli/` (whose function of that name is the command), and what it does.
+# Name: the module under `cli/`, whose function of that name is the command, or whose typer.Typer of that name
+# is a group of them; and what it does.
 COMMANDS = {
     "train": "Fit a forecaster on a file of series and publish it to a repository.",
     "serve": "Serve a repository of forecasters over gRPC.",
     "stream": "Send rows to a server and print the forecasts that come back.",
     "inspect": "Print what a model file says of itself.",
+    "sessions": "List, show, copy, reset, move and end the sessions of a server.",
+    "keys": "Make keys that seal the states which callers carry.",
     "health": "Ask a server whether it is serving; exits 0 or 1.",
     "demo": "Train, serve, stream, score and draw, on the demonstration series or a file.",
     "demo-data": "Print the demonstration series, weekly CO2, as CSV.",
@@ -43,6 +46,11 @@ def _identifier(name: str) -> str:
 
 
 def _command(name: str, function: Any) -> Any:
+    if isinstance(function, typer.Typer):
+        function.info.help = COMMANDS[name]
+        group = typer.main.get_command(function)
+        group.name = name
+        return group
     single = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
     single.command(name, help=COMMANDS[name], no_args_is_help=False)(function)
     return typer.main.get_command(single)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from rich.markup import escape
 
 Command = Callable[[dict[str, Any], Path | None], None]
 
@@ -45,7 +46,8 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     default = (
         "" if field.is_required() else f" [default: {_shown(field.get_default(call_default_factory=True))}]"
     )
-    help_text = f"{field.description or ''}{default}"
+    # Rich would take what stands in brackets for markup.
+    help_text = escape(f"{field.description or ''}{default}")
     if field.annotation is bool:
         option = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, show_default=False)
         return _parameter(name, Annotated[bool | None, option])

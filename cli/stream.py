@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from cli.forecast_output import Output
     from cli.observations import Observation
-    from statecast import Client, ForecastResult, Model, PendingFrame, Stream
+    from statecast import Client, ForecastResult, PendingFrame, Stream
     from statecast.rows import ReplyName
 
 # Rows of a file that may be on their way at once; a pipe's go one by one, each answered before the next is
@@ -44,13 +44,13 @@ def stream(
     model: Annotated[str | None, typer.Option(help="Model name; needless where only one is served.")] = None,
     server: Annotated[str, typer.Option(help="Host and port of the server.")] = "localhost:50051",
     session: Annotated[
-        str | None, typer.Option(help="Session of rows without unique_id. [default: the file's name]")
+        str | None, typer.Option(help=r"Session of rows without unique_id. \[default: the file's name]")
     ] = None,
     reply: Annotated[
         Reply, typer.Option(help="A forecast after each row, after the last one of a series, or none.")
     ] = Reply.EACH,
     horizon: Annotated[
-        int | None, typer.Option(min=1, help="Steps ahead. [default: all the model has]")
+        int | None, typer.Option(min=1, help=r"Steps ahead. \[default: all the model has]")
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines, not a table.")] = False,
     retry_budget_s: Annotated[
@@ -107,8 +107,9 @@ def _stream(
 ) -> None:
     from cli.forecast_output import JsonLines, Lines
     from cli.observations import read
+    from cli.served_model import only_model
 
-    model = client.model(model_name) if model_name else _only_model(client)
+    model = client.model(model_name) if model_name else only_model(client)
     observations = read(lines, [feature.name for feature in model.features], session_id)
     output: Output = JsonLines() if json_lines else Lines(model)
     num_late = 0
@@ -147,14 +148,6 @@ def _result(observation: "Observation", pending: "PendingFrame") -> "tuple[Obser
     if isinstance(result, StatecastError):
         raise RowRefused(observation.line, result)
     return observation, result
-
-
-def _only_model(client: "Client") -> "Model":
-    models = client.models()
-    if len(models) != 1:
-        names = ", ".join(model.name for model in models) or "none"
-        raise ValueError(f"--model: expected one of those served, which are {names}")
-    return models[0]
 
 
 def _with_replies(
