@@ -59,12 +59,8 @@ class Connections:
         connection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.send_packed_command(packed)
+            # redis-py closes a connection whose reply is not waited for to its end.
             replies = [await _reply(connection) for _ in range(num_replies)]
-        except BaseException:
-            # Replies may still come that nobody waits for.
-            await connection.disconnect(nowait=True)
-            raise
-        else:
             if any(map(_is_of_a_replica, replies)):
                 # It was made a replica: the name may lead to the new primary by now.
                 await connection.disconnect(nowait=True)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -237,6 +238,17 @@ class TestPages:
         assert there == MANY
         assert seen == sorted(seen)
 
+    async def test_sessions_that_crowd_in_one_partition_are_all_listed(self, store: ValkeyStore) -> None:
+        """Ids that come one after the other and happen to lie together are not passed over for later ones."""
+        crowd = [name for name in map("a-{:04d}".format, range(2000)) if crc32(name.encode()) % 16 == 0]
+        await begin(store, [*crowd, *MANY])
+        seen: list[str] = []
+        after = ""
+        while not seen or after:
+            page, after = await store.page(MODEL, "", after, 100)
+            seen += [each.session_id for each in page]
+        assert seen == [*crowd, *MANY]
+
     async def test_any_id_is_found_by_its_beginning(self, store: ValkeyStore) -> None:
         """Ids with signs that keys, patterns or ranges give a meaning to, and beyond ASCII."""
         ids = ["*", "a*", "a:b", "a:c", "a{p1}", "[a", "(a", "ä", "äö", "日本", "\U0001f600", "-", "+", "a b"]
@@ -297,6 +309,19 @@ class TestRecent:
             for entry in entries:
                 sent[entry.session_id] += entry.values
                 assert await self.recent(store, entry.session_id) == sent[entry.session_id][-4:]
+
+    async def test_old_rows_are_let_go(
+        self, store: ValkeyStore, backing: ValkeyBacking, client: redis.Redis
+    ) -> None:
+        """However long a session lives, no more than twice the rows asked for take room."""
+        (entry,) = await begin(store, ["a"])
+        for number in range(50):
+            committed = await commit(store, [entry])
+            entry = go_on(entry, entry.token, float(number))
+            assert list(committed.refused) == []
+        (key,) = client.keys(f"{backing.namespace}-recent:*")
+        assert client.strlen(key) <= 2 * 4 * NUM_FEATURES * 8
+        assert client.pttl(key) > 0
 
     async def test_a_successor_begins_with_none(
         self, store: ValkeyStore, backing: ValkeyBacking, client: redis.Redis
@@ -482,7 +507,9 @@ class TestMovingSlots:
                 node.client().execute_command("CLUSTER SETSLOT", slot, "NODE", node_id(target))
             held = [go_on(e, t) for e, t in zip(held, committed.tokens.tolist(), strict=True)]
             assert list((await commit(store, held)).refused) == []
+            num_moved = source.client().info("errorstats")["errorstat_MOVED"]
             assert await truths(store, MANY) == [entry.then(START_S) for entry in held]
+            assert source.client().info("errorstats")["errorstat_MOVED"] == num_moved
             assert not source.client().execute_command("CLUSTER GETKEYSINSLOT", slot, 10)
             await store.close()
 
