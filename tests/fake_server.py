@@ -62,9 +62,17 @@ LOSE_REPLY = Fault(after_commit=True)
 class Refusal(Exception):
     """Rows that the contract does not let in."""
 
-    def __init__(self, code: grpc.StatusCode, message: str, field: str, committed: int | None = None) -> None:
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        field: str,
+        committed: int | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.code, self.message, self.field, self.committed = code, message, field, committed
+        self.retry_after_ms = retry_after_ms
 
 
 @dataclass
@@ -261,7 +269,8 @@ class _Forecasts(forecast_pb2_grpc.ForecastServiceServicer):
             when, times = (times[:length], times[length:]) if times else (None, None)
             try:
                 if fault and fault.entry == entry:
-                    raise Refusal(fault.code, fault.message, "")
+                    delay = dict(fault.trailers).get("grpc-retry-pushback-ms")
+                    raise Refusal(fault.code, fault.message, "", None, delay and int(delay))
                 outcomes.append(self._server.apply(names[handle], mine, when, position, frame.reply))
             except Refusal as refusal:
                 outcomes.append(refusal)
@@ -288,6 +297,7 @@ def _fill(response: Any, outcomes: list[Applied | Refusal], horizon: int) -> Non
                 message=outcome.message,
                 field=outcome.field,
                 committed_position=outcome.committed,
+                retry_after_ms=outcome.retry_after_ms,
             )
 
 
@@ -329,8 +339,13 @@ class _Sessions(session_pb2_grpc.SessionServiceServicer):
         return session_pb2.GetSessionResponse(session=self._session(request, context))
 
     def DeleteSession(self, request: Any, context: Any) -> Any:  # noqa: N802
+        fault = self._server.enter("DeleteSession")
+        if fault and not fault.after_commit:
+            _fail(context, fault)
         session = self._session(request, context)
         del self._server.sessions[request.session_id]
+        if fault:
+            _fail(context, fault)
         return session_pb2.DeleteSessionResponse(session=session)
 
     def _session(self, request: Any, context: Any) -> Any:

@@ -5,6 +5,7 @@ StatecastError
 ├── NotFound            no such model or session
 ├── AlreadyExists       the id is taken
 ├── PositionConflict    the session is elsewhere; read its position again and decide
+├── TakenOver           another replica has the session now; nothing was applied, sending again is right
 ├── SessionMismatch     the session, or a state that was sent, belongs to another version of the model
 ├── AccessDenied        credentials are missing or do not suffice
 ├── Unsupported         the server is older than this client
@@ -77,6 +78,12 @@ class PositionConflict(StatecastError):
     ) -> None:
         super().__init__(message, code=code, field=field)
         self.committed_position = committed_position
+
+
+class TakenOver(StatecastError):
+    """Another replica took the session over while this one had rows for it; they were not applied."""
+
+    retryable = True
 
 
 class SessionMismatch(StatecastError):

@@ -12,6 +12,7 @@ from statecast.errors import (
     Overloaded,
     PositionConflict,
     StatecastError,
+    TakenOver,
     Unacknowledged,
     Unavailable,
 )
@@ -65,6 +66,9 @@ def from_status(code: str, message: str, trailers: Mapping[str, str] | None = No
         return InternalError(message, code=code, field=field, correlation_id=correlation_id)
     if kind is PositionConflict:
         committed = _integer(trailers.get(COMMITTED_POSITION))
+        if committed is None and RETRY_DELAY in trailers:
+            # The same status, with leave to send again in place of a position to go on from.
+            return TakenOver(message, code=code, field=field)
         return PositionConflict(message, code=code, field=field, committed_position=committed)
     if kind is Overloaded:
         delay_ms = _integer(trailers.get(RETRY_DELAY))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from statecast import flow
-from statecast.errors import REFUSALS, InternalError, Overloaded, StatecastError
+from statecast.errors import REFUSALS, InternalError, Overloaded, StatecastError, TakenOver
 from statecast.flow import Connect, Flow, Pause, Receive, Send
 from statecast.forecast import ForecastResult
 from statecast.frames import Columns, Handles, Integers, decode, first_positions
@@ -23,6 +23,8 @@ from statecast.v1 import forecast_pb2
 MAX_HANDLES = 1 << 24
 # Sessions named in one message, so that a reconnect with very many of them stays below any message bound.
 _SESSIONS_A_MESSAGE = 10_000
+# Refusals for now: surely nothing was applied.
+_NOT_APPLIED = (Overloaded, TakenOver)
 
 
 class StreamFlow:
@@ -226,7 +228,7 @@ class StreamFlow:
             elif (yield from self._receive(attempts.timeout_s)):
                 self._attempts = None
         except StatecastError as error:
-            self._break(answered=isinstance(error, Overloaded))
+            self._break(answered=isinstance(error, _NOT_APPLIED))
             pause_s = attempts.pause_s(error)
             if pause_s is None:
                 self._attempts = None
@@ -311,7 +313,7 @@ class StreamFlow:
 
     def _give_up(self, error: StatecastError) -> None:
         """The budget is spent. What was surely not applied is refused; anything else stays in flight."""
-        if not isinstance(error, Overloaded) or self._in_flight[0].in_doubt:
+        if not isinstance(error, _NOT_APPLIED) or self._in_flight[0].in_doubt:
             raise error
         self._refuse(error)
 

@@ -14,8 +14,8 @@ from statecast.flow import Call, CallMany, Flow, OpenStream, Pause, Step, T
 from statecast.forecast import ForecastResult
 from statecast.model import Model
 from statecast.retry import RetryPolicy
-from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
 from statecast.routing import metadata_of
+from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
 from statecast.rows import ReplyName
 from statecast.session_flow import SessionFlow
 from statecast.sessions_flow import SessionsFlow

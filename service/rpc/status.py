@@ -105,6 +105,10 @@ def status_of(error: StatecastError) -> Status:
                 reason="POSITION_CONFLICT", domain="statecast", metadata=info
             )
             return Status(code, message, field="position", committed_position=committed, detail=detail)
+        case TokenLost():
+            # The same code as a conflict of positions; this one is mended by sending again.
+            detail = error_details_pb2.ErrorInfo(reason="TAKEN_OVER", domain="statecast")
+            return Status(code, message, retry_after_ms=0, detail=detail)
         case QueueFull(retry_after_s=retry_after_s):
             delay = duration_pb2.Duration(nanos=round(retry_after_s * 1e9))
             detail = error_details_pb2.RetryInfo(retry_delay=delay)

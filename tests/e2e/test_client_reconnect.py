@@ -4,6 +4,7 @@ Each test is written once and runs with the blocking and the awaiting client.
 """
 
 import asyncio
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -20,6 +21,8 @@ LATE_AFTER_COMMIT = Fault(grpc.StatusCode.DEADLINE_EXCEEDED, after_commit=True)
 BUSY = Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, trailers=(("grpc-retry-pushback-ms", "20"),))
 BUSY_FOR_EVER = Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, trailers=(("grpc-retry-pushback-ms", "-1"),))
 BUSY_FRAME = Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, in_frame=True)
+TAKEN_OVER = Fault(grpc.StatusCode.ABORTED, trailers=(("grpc-retry-pushback-ms", "0"),))
+TAKEN_OVER_ENTRY = replace(TAKEN_OVER, in_frame=True, entry=1)
 BUSY_ENTRY = Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, in_frame=True, entry=1)
 
 
@@ -99,6 +102,14 @@ async def test_an_overloaded_server_is_waited_for(server, client):
     """The delay it asks for is obeyed, then the row is applied."""
     session = client.session(MODEL, "a")
     server.faults.extend([BUSY, BUSY])
+    assert (await now(session.forecast(1))).position == 1
+    assert server.values("a") == [1]
+
+
+async def test_a_session_that_another_replica_took_is_asked_for_again(server, client):
+    """The row was not applied there, so it is sent again by itself."""
+    session = client.session(MODEL, "a")
+    server.faults.extend([TAKEN_OVER, TAKEN_OVER])
     assert (await now(session.forecast(1))).position == 1
     assert server.values("a") == [1]
 
@@ -206,7 +217,7 @@ async def submitted(stream, numbers, sessions=("a", "b")):
 
 
 @pytest.mark.parametrize("num_before", [0, 1, 2])
-@pytest.mark.parametrize("fault", [GONE, LOSE_REPLY, BUSY, BUSY_FRAME, BUSY_ENTRY])
+@pytest.mark.parametrize("fault", [GONE, LOSE_REPLY, BUSY, BUSY_FRAME, BUSY_ENTRY, TAKEN_OVER_ENTRY])
 async def test_frames_in_flight_survive_a_break(server, client, fault, num_before):
     """With three frames in flight, whichever fails and however: each row is applied once, in order."""
     async with entered(client.stream(MODEL)) as stream:
@@ -439,3 +450,22 @@ async def test_tasks_and_threads_share_a_session_and_a_stream(server, kind, clie
         calls += [kind.start(stream.send, ["b"], [number]) for number in range(8)]
         await asyncio.gather(*calls)
     assert sorted(server.values("a")) == sorted(server.values("b")) == list(range(8))
+
+
+async def test_a_session_that_was_ended_unheard_is_ended(server, client):
+    """The answer to a delete is lost: the second one finds nothing, and that is no error."""
+    await now(client.session(MODEL, "a").observe(1))
+    server.faults.append(LOSE_REPLY)
+    assert await now(client.sessions(MODEL).delete("a")) is None
+    assert server.sessions == {}
+    with pytest.raises(statecast.NotFound):
+        await now(client.sessions(MODEL).delete("a"))
+
+
+async def test_a_server_without_these_calls_is_told_from_a_fault(server, client):
+    """One that is older than the client."""
+    for call in (client.sessions(MODEL).reset, client.sessions(MODEL).export, client.sessions(MODEL).watch):
+        with pytest.raises(statecast.Unsupported):
+            await now(call("a"))
+    with pytest.raises(statecast.Unsupported, match="does not seal states"):
+        await now(client.carried(MODEL, "a").observe(1))

@@ -14,6 +14,7 @@ from statecast.errors import (
     Overloaded,
     PositionConflict,
     StatecastError,
+    TakenOver,
     Unavailable,
 )
 from statecast.v1 import forecast_pb2
@@ -64,6 +65,9 @@ def test_fields_come_from_the_trailers():
     error = status.from_status("ABORTED", "moved", {"statecast-committed-position": "7"})
     assert isinstance(error, PositionConflict)
     assert error.committed_position == 7
+    error = status.from_status("ABORTED", "another replica", {"grpc-retry-pushback-ms": "0"})
+    assert isinstance(error, TakenOver)
+    assert error.retryable
     error = status.from_status("RESOURCE_EXHAUSTED", "full", {"grpc-retry-pushback-ms": "250"})
     assert isinstance(error, Overloaded)
     assert error.retry_after_s == 0.25
@@ -100,3 +104,5 @@ def test_entry_errors_carry_the_same_fields():
     error = status.from_entry_error(message)
     assert isinstance(error, PositionConflict)
     assert (error.committed_position, error.field) == (0, "position")
+    message = forecast_pb2.EntryError(code=10, message="another replica", retry_after_ms=0)
+    assert isinstance(status.from_entry_error(message), TakenOver)

@@ -35,6 +35,7 @@ DETAILS = {
     errors.UnknownModel: error_details_pb2.ResourceInfo,
     errors.UnknownSession: error_details_pb2.ResourceInfo,
     errors.PositionConflict: error_details_pb2.ErrorInfo,
+    errors.TokenLost: error_details_pb2.ErrorInfo,
     errors.QueueFull: error_details_pb2.RetryInfo,
     errors.TooManySessions: error_details_pb2.QuotaFailure,
     errors.SessionExists: error_details_pb2.ResourceInfo,
