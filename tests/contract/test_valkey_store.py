@@ -172,6 +172,22 @@ class TestKeys:
         assert used == set(PARTITION_TAGS)
         assert len(used) == NUM_PARTITIONS
 
+    async def test_a_batch_is_one_script_or_one_a_partition(
+        self, store: ValkeyStore, client: "redis.Redis | redis.RedisCluster"
+    ) -> None:
+        """On one server a batch is one call, in a Cluster as many as there are partitions."""
+
+        def num_calls() -> int:
+            if isinstance(client, redis.Redis):
+                return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+            nodes = client.info("commandstats", target_nodes=redis.RedisCluster.PRIMARIES)
+            return sum(node["cmdstat_evalsha"]["calls"] for node in nodes.values())
+
+        held = await begin(store, MANY)
+        before = num_calls()
+        await commit(store, held)
+        assert num_calls() - before == (1 if isinstance(client, redis.Redis) else NUM_PARTITIONS)
+
     async def test_each_commit_renews_the_time_to_live(
         self, store: ValkeyStore, backing: ValkeyBacking, client: redis.Redis
     ) -> None:
