@@ -66,6 +66,8 @@ class Residency:
         self._fetch = fetch
         self._leaving: dict[str, Record] = {}
         self._listeners: list[Listener] = []
+        # Sessions that have ended in memory since the store was last asked for those that are over.
+        self._told_expired: set[str] = set()
 
     @property
     def is_settled(self) -> bool:
@@ -391,6 +393,16 @@ class Residency:
             await self.upgrade(due[:limit])
         return max(len(due) - limit, 0)
 
+    def ended_in_store(self, session_ids: Iterable[str]) -> None:
+        """The store has ended sessions whose time to live is over; it knows their ids alone."""
+        for session_id in session_ids:
+            if session_id in self._told_expired or self.table.find_or_none(session_id) is not None:
+                continue
+            self.num_elsewhere = max(self.num_elsewhere - 1, 0)
+            unknown = Record(session_id, "", 0, NO_TIME, b"")
+            self.tell(SessionEvent.EXPIRED, self.info_of(unknown))
+        self._told_expired.clear()
+
     def num_sessions(self, index: int) -> int:
         """Sessions in memory that are on a version, those counted in whose first row waits."""
         return int((self.table.versions[self.table.in_use()] == index).sum())
@@ -424,4 +436,5 @@ class Residency:
         return len(self.table) + self.num_elsewhere >= self._max_sessions
 
     def _expired(self, slot: int) -> None:
+        self._told_expired.add(self.table.session_id(slot))
         self.tell(SessionEvent.EXPIRED, self.info(slot))

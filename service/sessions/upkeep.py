@@ -46,7 +46,17 @@ class Upkeep:
         now_s = self._clock.monotonic_s()
         if now_s - self._expired_at_s > _EXPIRE_EVERY_S:
             self._expired_at_s = now_s
-            await self._worker.store.expire(self._worker.model.name, self._clock.wall_s() - self._ttl_s)
+            await self._expire()
+
+    async def _expire(self) -> None:
+        worker = self._worker
+
+        async def sweep() -> None:
+            worker.table.sweep()
+
+        await worker.between_batches(sweep)
+        ended = await worker.store.expire(worker.model.name, self._clock.wall_s() - self._ttl_s)
+        worker.residency.ended_in_store(ended)
 
     async def _save(self) -> None:
         """Checkpoint sessions whose rows are far ahead of their saved states."""

@@ -260,7 +260,7 @@ class SessionTable:
     def _add(self, session_id: str) -> int:
         now_s = self._clock.monotonic_s()
         if self._allocator.is_full or now_s - self._swept_at_s > _SWEEP_EVERY_S:
-            self._sweep(now_s)
+            self.sweep()
         if self._allocator.is_full:
             self._make_room()
         if self._allocator.is_full:
@@ -276,8 +276,9 @@ class SessionTable:
             self.unloaded.append(slot)
         return slot
 
-    def _sweep(self, now_s: float) -> None:
-        self._swept_at_s = now_s
+    def sweep(self) -> None:
+        """End the sessions whose time to live is over."""
+        now_s = self._swept_at_s = self._clock.monotonic_s()
         used = self._allocator.in_use()
         idle = self._is_committed[used] & (self.num_waiting[used] == 0)
         for slot in used[idle & (now_s - self._used_at_s[used] > self._ttl_s)].tolist():

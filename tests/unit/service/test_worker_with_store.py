@@ -351,3 +351,23 @@ async def test_histories_commit_slice_by_slice():
         applied = await made.send("a", *[1.0] * 450, position=0)
         assert (applied.num_skipped, applied.position) == (committed, 450)
         assert applied.forecasts[0, 0, 0] == 450
+
+
+async def test_upkeep_ends_and_tells_what_is_over():
+    """In memory and in the store, each told once; the room of both is free again."""
+    store = MemoryStore(TTL_S, lambda: made.clock.wall_s())
+    async with serving(store, capacity=2, max_sessions=3) as made:
+        upkeep = Upkeep(made.worker, TTL_S, made.clock)
+        for name in "abc":
+            await made.send(name, 1)
+        assert made.events == [(SessionEvent.EVICTED, "a")]
+        await upkeep.once()
+        made.clock.now_s += TTL_S + 1
+        await upkeep.once()
+        await upkeep.once()
+        assert sorted(made.events[1:]) == [(SessionEvent.EXPIRED, name) for name in "abc"]
+        assert not len(made.worker.table)
+        for name in "def":
+            await made.send(name, 1)
+        with pytest.raises(TooManySessions):
+            await made.send("g", 1)
