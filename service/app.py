@@ -81,6 +81,7 @@ class Server:
             durability=settings.durability,
             journal_rows=settings.journal_rows,
             ttl_s=settings.session_ttl_s,
+            recent_rows=settings.recent_rows,
             clock=clock.wall_s,
         )
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}

@@ -21,6 +21,7 @@ def open_store(
     durability: Durability,
     journal_rows: int,
     ttl_s: float,
+    recent_rows: int = 0,
     clock: Callable[[], float] = time.time,
 ) -> SessionStore:
     """The store that a URL names.
@@ -30,6 +31,7 @@ def open_store(
         durability: for SQLite.
         journal_rows: for SQLite: rows that a restart may have to step again.
         ttl_s: after so long without a row a session is over.
+        recent_rows: for stores that keep states with each commit: rows to keep of each session beside them.
         clock: tells the seconds since 1970-01-01 UTC.
 
     Raises:
@@ -42,8 +44,12 @@ def open_store(
         Path(rest).parent.mkdir(parents=True, exist_ok=True)
         return SqliteStore(Path(rest), durability, ttl_s, clock, max_tail_rows=journal_rows)
     if scheme in _SERVER_SCHEMES:
-        # Its client is loaded only where it is used.
-        from service.store.valkey_store import ValkeyStore
+        # Its client is loaded only where it is used, and need not be installed elsewhere.
+        try:
+            from service.store.valkey_store import ValkeyStore
+        except ModuleNotFoundError as error:
+            extra = "pip install 'statecast-server[valkey]'"
+            raise InvalidSettings(f"store {scheme}: needs the package {error.name}: {extra}") from None
 
-        return ValkeyStore(url, ttl_s=ttl_s, clock=clock)
+        return ValkeyStore(url, ttl_s=ttl_s, clock=clock, num_recent_rows=recent_rows)
     raise InvalidSettings(f"store {url!r}: expected memory:, sqlite:PATH, valkey://... or redis://...")
