@@ -1,6 +1,7 @@
 """Sessions listed, copied, reset, moved and ended, with both clients on a real server."""
 
 import re
+import signal
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,17 +11,24 @@ import statecast
 from statecast.v1 import session_pb2
 from tests.both_clients import Awaiting, Blocking, entered, now
 from tests.server_process import serving
+from tests.valkey_server import shared_server
 
 TIMES = np.datetime64("2024-05-01T00", "h") + np.arange(12)
 ROWS = np.random.default_rng(7).normal(10, 3, 12)
 
 
-@pytest.fixture(scope="module", params=["memory", "memory-spilled", "sqlite", "sqlite-spilled"])
+@pytest.fixture(
+    scope="module", params=["memory", "memory-spilled", "sqlite", "sqlite-spilled", "valkey-spilled"]
+)
 def server(request, repository, tmp_path_factory):
     """Every session in memory, or but a few, so that most are in the store when they are asked for."""
     store, _, spilled = request.param.partition("-")
-    url = {"memory": "memory:", "sqlite": f"sqlite:{tmp_path_factory.mktemp('store')}/sessions.db"}[store]
-    flags = ("--store", url, "--max-resident-sessions", "20" if spilled else "1000")
+    urls = {
+        "memory": lambda: "memory:",
+        "sqlite": lambda: f"sqlite:{tmp_path_factory.mktemp('store')}/sessions.db",
+        "valkey": lambda: f"{shared_server().url}/5",
+    }
+    flags = ("--store", urls[store](), "--max-resident-sessions", "20" if spilled else "1000")
     with serving(repository, "--max-message-bytes", "65536", *flags) as running:
         yield running
 
@@ -198,3 +206,31 @@ async def test_a_page_token_is_of_one_list(client, server, name):
             request = session_pb2.ListSessionsRequest(model="gru", prefix=prefix, page_token=token)
             with pytest.raises(Exception, match="page_token: expected the next_page_token of a page"):
                 call(request)
+
+
+@pytest.mark.parametrize("resident", [2, 100])
+def test_what_is_exported_outlives_a_kill(resident, repository, tmp_path):
+    """After kill -9 each export holds what it held, of sessions in memory and of those behind the journal."""
+    flags = ("--store", f"sqlite:{tmp_path}/sessions.db", "--max-resident-sessions", str(resident))
+    names = [f"s{number}" for number in range(6)]
+    with serving(repository, *flags) as first, statecast.Client(first.address) as client:
+        for number, name in enumerate(names):
+            client.session("gru", name).observe(ROWS[: number + 3], TIMES[: number + 3])
+        before = {name: client.sessions("gru").export(name) for name in names}
+        first.stop(signal.SIGKILL)
+    with serving(repository, *flags) as second, statecast.Client(second.address) as client:
+        for name, exported in before.items():
+            _assert_same_state(client.sessions("gru").export(name), exported)
+
+
+def _assert_same_state(found, expected):
+    found, expected = (session_pb2.ExportedSession.FromString(each) for each in (found, expected))
+    for one, other in zip(found.states, expected.states, strict=True):
+        kind = np.dtype(one.dtype)
+        np.testing.assert_allclose(
+            np.frombuffer(one.content, kind), np.frombuffer(other.content, kind), rtol=1e-5, atol=1e-6
+        )
+    for message in (found, expected):
+        for field in ("states", "checksum"):
+            message.ClearField(field)
+    assert found == expected
