@@ -128,8 +128,7 @@ def _learn(model: SqliteModel, changes: Changes, plan: _Plan, new: Integers, num
         plan.slots[new] = known.add(ids, plan.keys[new], plan.digest, 0, NO_TIME, changes.at_s)
         tokens[new] = known.take_over(plan.slots[new])
     if plan.is_journalled.any():
-        model.last += 1
-        model.tail.append(model.last, plan.slots[plan.is_journalled], num_rows)
+        model.append(plan.slots[plan.is_journalled], num_rows)
     rewritten = plan.slots[plan.is_rewritten]
     model.tail.release(rewritten)
     known.digests[rewritten] = plan.digest

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from service.errors import StoreRefused, StoreUnavailable
 from service.store import sqlite_schema
+from service.store.sqlite_mark import Mark
 
 # What a store's acknowledgement outlives: the end of the process, however it comes, or the machine's.
 Durability = Literal["process", "power"]
@@ -49,6 +50,7 @@ class SqliteFile:
     Attributes:
         num_openings: what was remembered of the file's content in an earlier one may be wrong: a transaction
             whose sync failed may turn out to be there after all.
+        mark: how far each model's journal had come.
     """
 
     def __init__(self, path: Path, durability: Durability, lock_timeout_s: float = _LOCK_TIMEOUT_S) -> None:
@@ -64,6 +66,7 @@ class SqliteFile:
         self._num_faults = 0
         self._log = Path(f"{path}-wal")
         self._identity: tuple[object, object] = (None, None)
+        self.mark = Mark(Path(f"{path}-mark"))
         self._connection: sqlite3.Connection | None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +84,7 @@ class SqliteFile:
         """
         if self._connection is not None and self._num_faults < 2 and self._identity == self._found():
             return
-        self.close()
+        self._disconnect()
         try:
             # Never made anew: an empty file in the place of one that is gone would lose every session.
             self._connection = self._open("rw")
@@ -122,6 +125,10 @@ class SqliteFile:
 
     def close(self) -> None:
         """Let go, the log written back where that can be done."""
+        self._disconnect()
+        self.mark.close()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.store.journal import (
+    EMPTY,
     Damaged,
     JournalBatch,
     decode_names,
@@ -62,6 +63,12 @@ def trim(connection: sqlite3.Connection, model: int, numbers: Iterable[int]) -> 
         "DELETE FROM journal WHERE number = ?", ((model << BATCH_BITS | number,) for number in numbers)
     )
     connection.execute("UPDATE models SET trimmed = ? WHERE model = ?", (numbers[-1], model))
+
+
+def give_up(connection: sqlite3.Connection, model: int, found: Found) -> None:
+    """Put an empty batch in the place of one that cannot be read."""
+    connection.execute("DELETE FROM journal WHERE number = ?", (model << BATCH_BITS | found.number,))
+    write(connection, model, found.number, found.at_s, EMPTY)
 
 
 def bounds(connection: sqlite3.Connection, model: int) -> tuple[int, int]:

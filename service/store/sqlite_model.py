@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import structlog
 
 from service.store import sqlite_journal, sqlite_records, sqlite_recovery
 from service.store.contract import NO_TOKEN, Record, Recovered
@@ -15,6 +16,8 @@ from service.store.sqlite_file import SqliteFile
 from service.store.sqlite_numbers import Numbers
 from service.store.sqlite_records import Row
 from service.store.sqlite_recovery import Scan
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class SqliteModel:
         with file.reading() as connection:
             scan = sqlite_recovery.scan(connection, self.number)
         self.last = scan.last
+        self._report_loss(name, file.mark.read(self.number) - scan.last)
         self._mark_faults(scan)
         self._learn(scan)
         # Until anything else is done: what it says holds only as long.
@@ -121,6 +125,23 @@ class SqliteModel:
     def is_over(self, session_id: str, saved_at_s: float) -> bool:
         """Whether a session's time to live is over."""
         return self.lifetime.is_over(self.used_at_s(session_id, saved_at_s))
+
+    def append(self, slots: Slots, num_rows: int) -> None:
+        """A batch has gone into the journal, with the number behind `last`."""
+        self.last += 1
+        self.tail.append(self.last, slots, num_rows)
+        self.file.mark.write(self.number, self.last)
+
+    def _report_loss(self, name: str, num_lost: int) -> None:
+        if num_lost > 0:
+            _log.error(
+                "acknowledged batches are gone: the store's file or its log was cut, or is an older one;"
+                " sessions stand before them, and clients that send positions send them again",
+                store=str(self.file.path),
+                model=name,
+                num_batches=num_lost,
+            )
+        self.file.mark.write(self.number, self.last)
 
     def _mark_faults(self, scan: Scan) -> None:
         if scan.faults:

@@ -139,6 +139,21 @@ def find_keys(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[R
             yield from _readable(connection, some)
 
 
+def faults(connection: sqlite3.Connection, model: int) -> Iterator[tuple[str, str]]:
+    """Ids of sessions that cannot be loaded, and why; read as far as the index of ids can be."""
+    after = b""
+    while found := connection.execute(
+        "SELECT id, key FROM sessions WHERE model = ? AND id > ? ORDER BY id LIMIT ?",
+        (model, after, _NUM_VARIABLES),
+    ).fetchall():
+        rows = {row.key: row for row in find_keys(connection, sorted(key for _, key in found))}
+        for session_id, key in found:
+            why = rows[key].fault if key in rows else "the file is damaged where the session is"
+            if why is not None:
+                yield session_id.decode(errors="replace"), why
+        after = found[-1][0]
+
+
 def put(connection: sqlite3.Connection, model: int, rows: Iterable[Row], num_reserved_bytes: int = 0) -> None:
     """Put sessions in, in the place of those that bear their ids."""
     connection.executemany(
