@@ -42,9 +42,15 @@ $(INSTALLED): constraints.txt constraints-torch.txt pyproject.toml client/pyproj
 demo: $(INSTALLED) ## Train, serve, stream and score a real series; DATA=file.csv takes yours
 	@$(BIN)/statecast demo $(if $(DATA),--data '$(DATA)') $(ARGS)
 
+# nginx comes from Debian, where that may be asked for it; without it its test says so.
+.PHONY: proxies
+proxies:
+	@command -v nginx >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    { apt-get update --quiet --quiet; apt-get install --yes --quiet --quiet --no-install-recommends nginx-light; } >/dev/null 2>&1; } || true
+
 # The slowest comes last, so that pytest's summary is the last line.
 .PHONY: test
-test: $(INSTALLED) lint types imports check-stubs ## Run every check and every test
+test: $(INSTALLED) proxies lint types imports check-stubs ## Run every check and every test
 	$(BIN)/pytest --no-header $(ARGS)
 
 .PHONY: lint
