@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from service.clock import Clock, SystemClock
 from service.engine.model import ServedModel
-from service.errors import InvalidSettings
+from service.errors import InvalidSettings, StoreRefused, StoreUnavailable
 from service.loading import ModelLoader
 from service.rpc.forecast_service import ForecastService
 from service.rpc.frames import FrameLimits
@@ -32,6 +32,7 @@ from service.settings import Settings
 from service.store.open import open_store
 from service.telemetry.banner import print_banner
 from service.telemetry.logs import configure_logs
+from service.telemetry.metrics import MetricsServer
 from statecast.v1 import (
     forecast_pb2,
     model_pb2,
@@ -75,6 +76,7 @@ class Server:
         self._clock = clock
         self._failed = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
+        self._metrics: MetricsServer | None = None
         self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="engine")
         self._store = open_store(
             settings.store_url,
@@ -102,13 +104,16 @@ class Server:
         """Listen and report healthy; returns the address with its real port.
 
         Raises:
-            InvalidSettings: the address cannot be listened on.
+            InvalidSettings: an address cannot be listened on.
         """
         for worker in self._catalog:
             await self._recover(worker)
             self._run(worker)
         if self._settings.watch_s:
             self._watcher = asyncio.create_task(self._serving.watch(self._settings.watch_s))
+        if self._settings.metrics_address:
+            self._metrics = MetricsServer(self._settings.metrics_address, self._catalog)
+            _log.info("metrics", address=self._metrics.address)
         host = self._settings.address.rpartition(":")[0]
         try:
             port = self._grpc.add_insecure_port(self._settings.address)
@@ -143,11 +148,17 @@ class Server:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._metrics is not None:
+            # Last, so that the counts of what was drained can still be fetched.
+            await asyncio.to_thread(self._metrics.close)
         await self._store.close()
         self._executor.shutdown()
 
     async def _recover(self, worker: SessionWorker) -> None:
-        num_rows, broken = await worker.recover()
+        try:
+            num_rows, broken = await worker.recover()
+        except StoreUnavailable as error:
+            raise StoreRefused(self._settings.store_url, error.reason) from error
         if num_rows or broken:
             _log.info("recovered", model=worker.model.name, sessions=len(worker.table), rows=num_rows)
         for session_id in broken:

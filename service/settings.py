@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     session_ttl_s: float = Field(
         7 * 86_400.0, gt=0, description="seconds without a row after which a session ends"
     )
-    max_batch_size: int = Field(1024, ge=1, description="sessions advanced by one run of a model")
+    max_batch_size: int = Field(512, ge=1, description="sessions advanced by one run of a model")
     max_queued_rows: int = Field(
         1_000_000, ge=1, description="rows that may wait per model; more are refused"
     )
@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(64 * 2**20, ge=1024, description="largest request or response")
     drain_timeout_s: float = Field(
         30.0, ge=0, description="seconds that SIGTERM leaves to requests under way"
+    )
+    metrics_address: str = Field(
+        "", description="host:port where Prometheus fetches counts; port 0 takes a free one, empty is off"
     )
     reflection: bool = Field(True, description="answer gRPC reflection, so that generic clients find the API")
     log_format: Literal["console", "json"] = Field("console", description="how log lines are written")

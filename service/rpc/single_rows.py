@@ -165,6 +165,7 @@ class SingleRows:
             is_late = row.deadline_s < now_s
             if is_late:
                 frame.result.errors[entry] = DeadlinePassed()
+                self._worker.counts.rows_refused += 1
             if is_late or row.is_dropped:
                 frame.drop_entry(entry)
         self._worker.enqueue(frame)

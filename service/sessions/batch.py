@@ -48,9 +48,14 @@ class Part:
 
     def slice(self, max_rows: int) -> "Part":
         """The next rows of a history."""
+        num_rows = max_rows if self.num_left > max_rows else None
+        return Part(self.frame, self.entries, self.offset, num_rows, self)
+
+    @property
+    def num_left(self) -> int:
+        """Rows of a history from this part's first on."""
         assert self.entries is not None
-        left = int(self.frame.lengths[self.entries[0]]) - self.offset
-        return Part(self.frame, self.entries, self.offset, max_rows if left > max_rows else None, self)
+        return int(self.frame.lengths[self.entries[0]]) - self.offset
 
     @property
     def is_last(self) -> bool:

@@ -18,6 +18,7 @@ from service.errors import (
     TokenLost,
     TooManySessions,
 )
+from service.sessions.counts import Counts
 from service.sessions.info import SessionEvent, SessionInfo
 from service.sessions.recent_rows import RecentRows
 from service.sessions.versions import Loaded, UpgradePolicy, Versions
@@ -58,6 +59,7 @@ class Residency:
         self.name, self.versions, self.store = model.name, versions, store
         self.table = SessionTable(model.name, model.capacity, ttl_s, clock, self._make_room, self._expired)
         self.table.must_load = store.is_durable
+        self.counts = Counts()
         self.recent = RecentRows(model.capacity, num_recent_rows, len(model.manifest.features))
         # Sessions that are not in memory; as other replicas open and end them, an estimate.
         self.num_elsewhere = 0
@@ -141,7 +143,9 @@ class Residency:
                     room -= 1
                 elif is_there:
                     failed[slot] = DamagedState(f"session {record.session_id!r}", record.reason)
-            failed.update(self.place_all([slot for slot, _ in known], [record for _, record in known]))
+            misplaced = self.place_all([slot for slot, _ in known], [record for _, record in known])
+            self.counts.sessions_loaded += len(known) - len(misplaced)
+            failed.update(misplaced)
         return failed
 
     def record(self, slot: int) -> Record:
@@ -307,6 +311,7 @@ class Residency:
 
     def lose(self, slots: Slots) -> None:
         """Another replica has these sessions: what memory has of them is old."""
+        self.counts.sessions_taken_over += len(slots)
         for slot in slots.tolist():
             self.tell(SessionEvent.TAKEN_OVER, self.info(slot))
         self.table.unload(slots)
@@ -429,6 +434,7 @@ class Residency:
             self.tell(SessionEvent.EVICTED, self.info(slot))
             self.table.forget(slot)
         self.num_elsewhere += len(slots)
+        self.counts.sessions_spilled += len(slots)
         self.table.must_load = True
 
     @property

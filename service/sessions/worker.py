@@ -112,6 +112,7 @@ class SessionWorker:
             fetch,
         )
         self.table = self.residency.table
+        self.counts = self.residency.counts
         self.admin = SessionAdmin(self.residency, self.between_batches, self.submit)
         self._limits = limits
         self._clock = clock
@@ -143,6 +144,7 @@ class SessionWorker:
         waiting, limit = self._queue.num_rows + num_collected, self._limits.max_queued_rows
         # A request larger than the whole queue passes when nothing else waits, or it never would.
         if waiting and waiting + num_rows > limit:
+            self.counts.rows_refused += num_rows
             raise QueueFull(limit, _RETRY_AFTER_S)
 
     def submit(self, frame: Frame) -> None:
@@ -170,6 +172,11 @@ class SessionWorker:
     def now_s(self) -> float:
         """On the clock that deadlines are given by."""
         return self._clock.monotonic_s()
+
+    @property
+    def num_waiting(self) -> int:
+        """Rows in the queue and in the batch that runs."""
+        return self._queue.num_rows
 
     @property
     def is_idle(self) -> bool:
@@ -212,8 +219,10 @@ class SessionWorker:
             runner = self.versions[table.versions.item(slot)].model.runner
             forecasts = runner.step(np.array((slot,), np.int64), rows, reply)
         except Exception as error:
+            self.counts.rows_refused += 1
             raise engine_failure(self.model.name, error, 1) from error
         self.residency.recent.add(np.array((slot,), np.int64), rows)
+        self.counts.add_row()
         self._stepped_at_s = table.commit_one(slot, committed + 1, time_us)
         return Advanced(committed + 1, forecasts)
 
@@ -259,6 +268,7 @@ class SessionWorker:
         recovered = await self.store.recover(self.model.name, len(self.model.manifest.features))
         await self.residency.fetch_versions(recovered.records)
         found = await recover(recovered, self.residency)
+        self.counts.rows_recovered += found[0]
         if self.store.is_durable:
             self.residency.num_elsewhere = await self.store.count(self.model.name) - len(self.table)
         return found
@@ -346,7 +356,7 @@ class SessionWorker:
         for part in self._queue.withdraw(np.array(list(failed), np.int64)):
             errors = {part.entry(index): failed[slot] for index, slot in enumerate(part.slots.tolist())}
             part.frame.result.errors.update(errors)
-            self._leave(part)
+            self.counts.rows_refused += self._leave(part)
 
     def _take(self) -> list[Part]:
         """Steps and slices of histories in turn: no step shares a batch with a slice it would wait for."""
@@ -371,7 +381,7 @@ class SessionWorker:
         for part in taken:
             dropped = part.frame.dropped
             if part.frame.deadline_s < now_s:
-                self._leave(part, DeadlinePassed())
+                self.counts.rows_refused += self._leave(part, DeadlinePassed())
                 continue
             if dropped is None:
                 kept.append(part)
@@ -386,8 +396,8 @@ class SessionWorker:
                 kept.append(part)
         return kept
 
-    def _leave(self, part: Part, error: StatecastError | None = None) -> None:
-        """Entries go without being applied, a history without its remaining rows."""
+    def _leave(self, part: Part, error: StatecastError | None = None) -> int:
+        """Entries go without being applied, a history without its remaining rows; returns how many rows."""
         entries = slice(None) if part.entries is None else part.entries
         num_rows = int(part.frame.lengths[entries].sum()) - part.offset
         self._queue.finish(part, num_rows, is_over=True)
@@ -395,6 +405,7 @@ class SessionWorker:
         if error is not None:
             part.frame.result.errors.update((part.entry(index), error) for index in range(len(part)))
         part.frame.settle(len(part))
+        return num_rows
 
     def _plan(self, batch: Batch) -> BatchPlan:
         table = self.table
@@ -460,6 +471,7 @@ class SessionWorker:
             self.table.commit(batch.slots[committed], planned.positions[committed], last_times)
         else:
             self.table.commit(batch.slots, planned.positions, last_times)
+        self.counts.add_batch(batch, planned)
         fill_results(batch, planned, outcomes)
         self._settle(batch, planned)
 
