@@ -14,6 +14,18 @@ _SLOT_BITS = 32
 _SLOT_MASK = (1 << _SLOT_BITS) - 1
 
 
+class Generations:
+    """Numbers that are given once in a store's life, so that no token is good twice."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def take(self, num: int) -> Integers:
+        """The next ones (num,)."""
+        self._last += num
+        return np.arange(self._last - num + 1, self._last + 1)
+
+
 class KnownSessions:
     """Tokens, positions and how far states are behind. Not thread-safe: the store's thread owns it.
 
@@ -28,12 +40,12 @@ class KnownSessions:
         pending: number of the first batch in the journal that the states lack, 0 where they lack none.
     """
 
-    def __init__(self, max_sessions: int) -> None:
+    def __init__(self, generations: Generations, max_sessions: int) -> None:
         """Keeps about `max_sessions`: beyond them, those long idle are forgotten and loaded anew."""
         self._max_sessions = max_sessions
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
-        self._generation = 0
+        self._generations = generations
         self.ids: list[str] = []
         self.tokens, self.keys, self.digests = (np.zeros(256, np.int64) for _ in range(3))
         self.positions, self.last_times_us = np.zeros(256, np.int64), np.zeros(256, np.int64)
@@ -90,9 +102,7 @@ class KnownSessions:
 
     def take_over(self, slots: Slots) -> Integers:
         """New tokens (N,); those before are worth nothing."""
-        generations = self._generation + 1 + np.arange(len(slots))
-        self._generation += len(slots)
-        self.tokens[slots] = generations << _SLOT_BITS | slots
+        self.tokens[slots] = self._generations.take(len(slots)) << _SLOT_BITS | slots
         return self.tokens[slots]
 
     def forget(self, slot: int) -> None:

@@ -1,6 +1,7 @@
 """The store's file: opened for one process alone, written in transactions, opened again after a fault."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ _CACHE_KIB = 65_536
 _CHECKPOINT_PAGES = 2_000
 _MAX_LOG_BYTES = 64 * 2**20
 # A server that is told to stop and started again finds its predecessor for a moment.
-_LOCK_TIMEOUT_S = 5.0
+LOCK_TIMEOUT_S = 5.0
 
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -53,7 +54,7 @@ class SqliteFile:
         mark: how far each model's journal had come.
     """
 
-    def __init__(self, path: Path, durability: Durability, lock_timeout_s: float = _LOCK_TIMEOUT_S) -> None:
+    def __init__(self, path: Path, durability: Durability, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         """Open the file, or make it.
 
         Raises:
@@ -70,6 +71,8 @@ class SqliteFile:
         self._connection: sqlite3.Connection | None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not os.access(path, os.W_OK):
+                raise PermissionError("it cannot be written")
             self._connection = self._open("rwc")
         except sqlite3.Error as error:
             raise StoreRefused(str(path), reason(error)) from error

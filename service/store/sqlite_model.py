@@ -51,9 +51,9 @@ class SqliteModel:
     """
 
     def __init__(
-        self, file: SqliteFile, numbers: Numbers, name: str, lifetime: Lifetime, max_known: int
+        self, file: SqliteFile, numbers: Numbers, name: str, lifetime: Lifetime, known: KnownSessions
     ) -> None:
-        """Knows what the journal says.
+        """Knows what the journal says, and puts it into `known`, which knows nothing yet.
 
         Raises:
             StoreUnavailable: the file cannot be read now, or the journal is damaged so that nobody can tell
@@ -61,7 +61,7 @@ class SqliteModel:
         """
         self.file, self.numbers, self.lifetime = file, numbers, lifetime
         self.number = numbers.model(name)
-        self.known = KnownSessions(max_known)
+        self.known = known
         self.tail = JournalTail(self.known)
         self.num_reserved_bytes = 0
         with file.reading() as connection:

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from service.errors import StoreUnavailable
+from service.errors import StoreRefused, StoreUnavailable
 from service.store import sqlite_commit, sqlite_end, sqlite_load, sqlite_records, sqlite_save
 from service.store.contract import Changes, Committed, Listed, Record, Recovered, StoreFault
-from service.store.sqlite_file import Durability, SqliteFile
+from service.store.known import Generations, KnownSessions
+from service.store.sqlite_file import LOCK_TIMEOUT_S, Durability, SqliteFile
 from service.store.sqlite_model import Lifetime, SqliteModel
 from service.store.sqlite_numbers import Numbers
 
@@ -42,6 +43,7 @@ class SqliteStore:
         *,
         max_tail_rows: int = _MAX_TAIL_ROWS,
         max_known: int = _MAX_KNOWN,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         """Open the file, or make it.
 
@@ -49,14 +51,20 @@ class SqliteStore:
             clock: tells the seconds since 1970-01-01 UTC.
             max_tail_rows: of a model's journal, above which `behind` asks for states.
             max_known: sessions of a model that are remembered without need.
+            lock_timeout_s: to wait for another process to let the file go.
 
         Raises:
             StoreRefused: the file cannot be had, another process has it, or it is something else.
         """
-        self._file = SqliteFile(path, durability)
-        self._numbers = Numbers(self._file)
+        self._file = SqliteFile(path, durability, lock_timeout_s)
+        try:
+            self._numbers = Numbers(self._file)
+        except StoreUnavailable as error:
+            self._file.close()
+            raise StoreRefused(str(path), error.reason) from error
         self._lifetime = Lifetime(ttl_s, clock)
         self._max_tail_rows, self._max_known = max_tail_rows, max_known
+        self._generations = Generations()
         self._models: dict[str, SqliteModel] = {}
         self._num_openings = self._file.num_openings
         self._executor = ThreadPoolExecutor(1, "store")
@@ -134,7 +142,8 @@ class SqliteStore:
             self._num_openings = self._file.num_openings
         model = self._models.get(name)
         if model is None:
-            model = SqliteModel(self._file, self._numbers, name, self._lifetime, self._max_known)
+            known = KnownSessions(self._generations, self._max_known)
+            model = SqliteModel(self._file, self._numbers, name, self._lifetime, known)
             self._models[name] = model
         else:
             model.scan = None
