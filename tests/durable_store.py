@@ -1,4 +1,4 @@
-"""A store in a dict that counts as durable and shared, and can be told to fail: what the worker does with stores."""
+"""A store in a dict that counts as durable and can be told to fail: what the worker does with stores."""
 
 import asyncio
 from dataclasses import replace

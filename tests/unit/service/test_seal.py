@@ -207,7 +207,7 @@ def test_secrets_are_not_shown(keys, clock):
 
 
 def test_the_format_is_as_it_is_written_down(tmp_path, clock):
-    """Taken apart by hand, by the words of `service/sessions/seal.py`: states out there must go on opening."""
+    """Taken apart by hand, by the words of `sessions/seal.py`: states out there must go on opening."""
     secret = bytes(range(32))
     path = tmp_path / "keys"
     _write(path, base64.b64encode(secret).decode())
