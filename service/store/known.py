@@ -41,8 +41,8 @@ class KnownSessions:
     """
 
     def __init__(self, generations: Generations, max_sessions: int) -> None:
-        """Keeps about `max_sessions`: beyond them, those long idle are forgotten and loaded anew."""
-        self._max_sessions = max_sessions
+        """Keeps about `max_sessions` beside those that are behind: others are forgotten and loaded anew."""
+        self._max_sessions = self._next_look_at = max_sessions
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
         self._generations = generations
@@ -114,15 +114,17 @@ class KnownSessions:
         self._free.append(slot)
 
     def make_room(self) -> None:
-        """Where too many are known, forget half of them: up to date, and idle for longest."""
-        if len(self) <= self._max_sessions:
+        """Where too many are known, forget those that are up to date and idle for longest."""
+        if len(self) <= self._next_look_at:
             return
         slots = np.array(list(self._slots.values()), np.int64)
         slots = slots[self.pending[slots] == 0]
-        num_forgotten = min(len(self) // 2, len(slots))
+        num_kept = self._max_sessions // 2
         idle_first = slots[np.argsort(self.used_at_s[slots])]
-        for slot in idle_first[:num_forgotten].tolist():
+        for slot in idle_first[: max(len(slots) - num_kept, 0)].tolist():
             self.forget(slot)
+        # Not at once again: a session that is named next and forgotten must have time to be named anew.
+        self._next_look_at = len(self) + max(self._max_sessions - num_kept, 1)
 
     def _allocate(self, session_id: str) -> int:
         slot = self._free.pop() if self._free else self._append()

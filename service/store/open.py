@@ -41,7 +41,6 @@ def open_store(
     if scheme == "memory" and not rest:
         return MemoryStore(ttl_s, clock)
     if scheme == "sqlite" and rest:
-        Path(rest).parent.mkdir(parents=True, exist_ok=True)
         return SqliteStore(Path(rest), durability, ttl_s, clock, max_tail_rows=journal_rows)
     if scheme in _SERVER_SCHEMES:
         # Its client is loaded only where it is used, and need not be installed elsewhere.
