@@ -15,6 +15,7 @@ COMMANDS = {
     "stream": "Send rows to a server and print the forecasts that come back.",
     "inspect": "Print what a model file says of itself.",
     "sessions": "List, show, copy, reset, move and end the sessions of a server.",
+    "store": "Check, compact and migrate the file that sessions outlive a server in.",
     "keys": "Make keys that seal the states which callers carry.",
     "health": "Ask a server whether it is serving; exits 0 or 1.",
     "demo": "Train, serve, stream, score and draw, on the demonstration series or a file.",
