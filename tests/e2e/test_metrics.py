@@ -107,10 +107,12 @@ def test_each_row_of_a_history_is_counted_once(server):
     before = _metrics(server)
     with statecast.Client(server.address) as client:
         client.session("gru", "history").observe(np.ones(20_000))
-    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError):
-        rows = [pb.Row(values=[1.5])] * 20_000
-        request = pb.ForecastRequest(model="gru", session_id="history", rows=rows, position=99_999)
-        forecast_pb2_grpc.ForecastServiceStub(channel).Forecast(request)
+    rows = [pb.Row(values=[1.5])] * 20_000
+    request = pb.ForecastRequest(model="gru", session_id="history", rows=rows, position=99_999)
+    with grpc.insecure_channel(server.address) as channel:
+        stub = forecast_pb2_grpc.ForecastServiceStub(channel)
+        with pytest.raises(grpc.RpcError):
+            stub.Forecast(request)
     after = _metrics(server)
     assert after["rows_applied"] - before["rows_applied"] == 20_000
     assert after["rows_refused"] - before["rows_refused"] == 20_000
