@@ -189,6 +189,22 @@ async def test_a_handle_that_is_named_again_is_another_session():
         assert made.standing("a", "two").position == 2
 
 
+async def test_a_handle_that_went_to_another_model_is_none_of_the_first_any_more():
+    """A frame of the first model that still uses it has that entry refused, and the old session stands."""
+    async with sum_service("one", "two") as made:
+        stream = made.stream()
+        stream.send(names("one"), frame([0, 1], [1.0, 1.0]))
+        request = pb.StreamForecastsRequest()
+        request.sessions.add(handle=1, model="two", session_id="s1")
+        stream.send(request, frame([0, 1], [1.0, 1.0]), frame([1], [5.0]))
+        _, mixed, moved = await stream.end()
+        assert codes_of(mixed) == {1: INVALID}
+        assert positions_of(mixed) == [2, -1]
+        assert positions_of(moved) == [1]
+        assert made.standing("s1", "one").position == 1
+        assert made.standing("s1", "two").position == 1
+
+
 @pytest.mark.parametrize(
     ("bad", "field"),
     [
