@@ -71,6 +71,16 @@ imports: $(INSTALLED) ## Check which package imports which: import-linter
 bench: $(INSTALLED) ## Measure speed against limits of the same run; ARGS="--only NAME", "--quick"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+# The figures replace the old ones only where every test passed.
+FIGURES := .venv/chaos.json
+.PHONY: chaos
+chaos: $(INSTALLED) ## Kill, pause, starve and upgrade real servers under load, in minutes
+	@rm -f $(FIGURES)
+	CHAOS_LONG=1 CHAOS_FIGURES=$(FIGURES) \
+	    $(BIN)/pytest --no-header -q --timeout 600 tests/chaos $(ARGS)
+	@mv $(FIGURES) benchmarks/results/chaos.json
+	@cat benchmarks/results/chaos.json
+
 .PHONY: stubs
 stubs: $(INSTALLED) ## Regenerate the client's stubs from proto/
 	PYTHON=$(BIN)/python scripts/generate-stubs.sh

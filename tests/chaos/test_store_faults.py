@@ -40,7 +40,7 @@ async def test_valkey_that_is_away_is_told_and_costs_no_row(fault, tmp_path, cap
         fleet(tmp_path / "models", 1, "--store", valkey.url) as (server,),
     ):
         begin, end = {"killed": (valkey.kill, valkey.start), "paused": (valkey.pause, valkey.go_on)}[fault]
-        writers, num_rounds = _writers(server), rounds(2, 8)
+        writers, num_rounds = _writers(server), rounds(2, 6)
         async with loaded(writers) as load, _impatient(server) as probe:
             for turn in range(num_rounds):
                 await load.answers(4 * _NUM_STREAMS)
@@ -165,7 +165,7 @@ async def test_a_corrupt_page_never_passes_for_sessions(tmp_path, capsys):
         await _write_and_stop(writers, server)
         shutil.copy(store, kept)
         num_pages = store.stat().st_size // _PAGE_BYTES
-        step = max(num_pages // rounds(4, 24), 1)
+        step = max(num_pages // rounds(3, 16), 1)
         for page in range(0, num_pages, step):
             with store.open("r+b") as file:
                 file.seek(page * _PAGE_BYTES)

@@ -32,7 +32,7 @@ async def test_a_killed_replicas_sessions_go_on_at_the_other(tmp_path, capsys):
             for number in range(_NUM_STREAMS)
         ]
         took_s = []
-        for turn in range(rounds(2, 12)):
+        for turn in range(rounds(2, 8)):
             dying = turn % 2
             async with loaded(writers) as load:
                 await load.answers(4 * _NUM_STREAMS)
@@ -70,7 +70,7 @@ async def test_a_paused_replica_that_wakes_up_cannot_write(tmp_path, capsys):
         fleet(tmp_path / "models", 2, "--store", valkey.url) as servers,
     ):
         writers = [Writer("", "m", f"w{number}", _NUM_SESSIONS) for number in range(_NUM_STREAMS)]
-        for turn in range(rounds(2, 12)):
+        for turn in range(rounds(2, 8)):
             paused, other = servers[turn % 2], servers[1 - turn % 2]
             await _write(writers, paused)
             with _LateClient(paused.address, writers) as late:
