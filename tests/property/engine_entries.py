@@ -34,11 +34,11 @@ class Entry(NamedTuple):
 ENTRIES = st.builds(
     Entry,
     name=st.sampled_from(NAMES),
-    num_rows=st.one_of(st.just(1), st.just(1), st.integers(2, 6), st.integers(17, 60), st.integers(200, 300)),
+    num_rows=st.one_of(st.just(1), st.just(1), st.integers(2, 6), st.integers(17, 30), st.integers(40, 90)),
     level=st.sampled_from([(0.0, 1.0), (1e3, 5.0), (-7.0, 1e-2)]),
     missing=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
     pace=st.sampled_from(["untimed", "regular", "uneven"]),
-    place=st.one_of(st.none(), st.just(0), st.integers(-30, 2), st.just(-280)),
+    place=st.one_of(st.none(), st.just(0), st.integers(-30, 2), st.just(-70)),
     seed=st.integers(0, 2**32 - 1),
 )
 

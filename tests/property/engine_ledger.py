@@ -69,14 +69,14 @@ class Ledger:
 
     def drop(self, frame: Frame, entry: int | None, may_run: bool) -> None:
         """Nobody waits for a frame, or for one entry; `may_run`: whether it may be in a run under way."""
-        for sent, is_first in self._all_waiting():
+        for sent, is_first in self.all_waiting():
             if sent.frame is frame and entry in (None, sent.index):
                 sent.is_dropped = True
                 sent.freeze(may_run and is_first)
 
     def pass_deadlines(self, now_s: float, may_run: bool) -> None:
         """The clock has come to `now_s`."""
-        for sent, is_first in self._all_waiting():
+        for sent, is_first in self.all_waiting():
             if sent.frame.deadline_s < now_s:
                 sent.is_overdue = True
                 sent.freeze(may_run and is_first)
@@ -138,7 +138,7 @@ class Ledger:
         assert stands == self.standing(name).stands, name
         self._truth.check_state(self._known[name].steps, found)
 
-    def _all_waiting(self) -> Iterator[tuple[Sent, bool]]:
+    def all_waiting(self) -> Iterator[tuple[Sent, bool]]:
         """Every entry that waits, and whether it is its session's first: no other can be in a run."""
         for waiting in self.waiting.values():
             for sent in waiting:

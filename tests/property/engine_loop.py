@@ -81,7 +81,7 @@ class HandLoop:
         """What goes on until it is cancelled."""
         self._task = self._loop.create_task(coroutine)
 
-    def turn(self, act: Callable[[], None]) -> None:
+    def turn(self, act: Callable[[], object]) -> None:
         """Run what is ready, then `act`, all within the loop."""
         errors = []
 

@@ -2,46 +2,24 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
 
-import numpy as np
 import pytest
 
-from models.frequency import Frequency
-from service.engine.model import ServedModel
 from service.engine.runner import Reply
 from service.errors import EngineFailure, QueueFull, TooManySessions, UnknownSession
-from service.sessions.exported import parse, record_of, to_bytes
 from service.sessions.frame import Frame
 from service.sessions.info import Snapshot
-from service.sessions.plan import StepLimits
-from service.sessions.worker import Limits, SessionWorker
 from service.store.table import NO_TIME
 from tests.fakes import HandClock
 from tests.property.engine_explain import Deletion
-from tests.property.engine_failures import MODEL, Device, FailingRunner, engine
+from tests.property.engine_failures import Device, engine
 from tests.property.engine_ledger import Ledger
 from tests.property.engine_loop import TURNS_TO_HEAR, Call, HandLoop
+from tests.property.engine_process import CAPACITY, MAX_QUEUED_ROWS, MAX_SESSIONS, TTL_S, Process
 from tests.property.engine_sent import Draft, Sent, columns
-from tests.property.engine_truth import MAX_GAP_STEPS, Truth
+from tests.property.engine_truth import Truth
 
-T = TypeVar("T")
-
-# Fewer slots than sessions, so that some leave memory and come back; fewer sessions than names; queues
-# that fill, batches that are cut, runs that leave the loop.
-CAPACITY = 4
-MAX_SESSIONS = 8
-_TTL_S = 100.0
-_MAX_QUEUED_ROWS = 1_000
-_LIMITS = Limits(
-    session_ttl_s=_TTL_S,
-    max_sessions=MAX_SESSIONS,
-    max_batch_size=3,
-    max_queued_rows=_MAX_QUEUED_ROWS,
-    max_inline_rows=3,
-    steps=StepLimits(max_gap_steps=MAX_GAP_STEPS, max_steps=5_000),
-)
 # More turns of the event loop than anything that is not stuck takes.
 _MANY_TURNS = 10_000
 _TICK_S = 0.06
@@ -54,19 +32,18 @@ class Rig:
 
     Attributes:
         seen: what has happened, so that a test can tell that it did.
-        frames: since everything was settled last.
     """
 
     def __init__(self, kind: str, cell: str, device: Device) -> None:
         self.ledger = Ledger(Truth(cell))
         self.seen = self.ledger.seen
-        self.frames: list[Frame] = []
+        self._frames: list[Frame] = []
         self._cell, self._device = cell, device
         self._clock, self._loop = HandClock(), HandLoop()
         self._answers: Counter[Frame] = Counter()
         self._deletions: list[tuple[str, Call]] = []
         self._owners: dict[int, str] = {}
-        self._open(kind, 0)
+        self.process = self._begin(kind, 0)
 
     def send(self, drafts: list[Draft], reply: Reply, *, in_time: bool = True) -> None:
         """Submit a frame of the entries whose sessions get a slot, if the queue has room.
@@ -94,25 +71,27 @@ class Rig:
 
     def fail(self, ahead: int, within: int) -> None:
         """See `FailingRunner.fail`."""
-        self.runner.fail(ahead, within)
+        self.process.runner.fail(ahead, within)
 
     def tick(self) -> None:
         """Move the clock, by far less than the time to live."""
         self._move_clock(_TICK_S)
 
-    def _move_clock(self, seconds: float) -> None:
-        self._clock.now_s += seconds
-        self.ledger.pass_deadlines(self._clock.now_s, self._loop.may_run)
+    @property
+    def open_frames(self) -> list[Frame]:
+        """Those that are not answered."""
+        return [frame for frame in self._frames if frame.num_open]
 
     @property
     def may_expire(self) -> bool:
         """Whether nothing is under way of which the ledger could not tell when it was last used."""
         waiting = self.ledger.waiting.values()
-        return all(len(sent.values) == 1 for entries in waiting for sent in entries)
+        is_single = all(len(sent.values) == 1 for entries in waiting for sent in entries)
+        return is_single and self.process.worker.residency.is_settled
 
     def expire(self) -> None:
         """Move the clock past the time to live."""
-        self._move_clock(_TTL_S + 1)
+        self._move_clock(TTL_S + 1)
         self.ledger.begin_epoch()
 
     def turn(self) -> None:
@@ -141,13 +120,11 @@ class Rig:
         """Export every session, import them into another engine and go on there."""
         self.settle()
         names = self.ledger.open_names()[::-1]
-        manifest = self.worker.model.manifest
-        exported = [to_bytes(self._ask(self.worker.admin.read(name)).record, manifest) for name in names]
+        exported = {name: self.process.export(name) for name in names}
         self._loop.end()
-        self._open(kind, 1 - self._number)
-        for name, content in zip(names, exported, strict=True):
-            record = record_of(parse(content), name, manifest)
-            self._ask(self.worker.admin.write(record, replace=False))
+        self.process = self._begin(kind, 1 - self._number)
+        for name, content in exported.items():
+            self.process.put(name, content)
             self.ledger.imported(name)
         self.seen["moved to another engine"] += len(names)
 
@@ -155,16 +132,14 @@ class Rig:
         """End the worker and the loop."""
         self._loop.close()
 
-    def _open(self, kind: str, number: int) -> None:
+    def _begin(self, kind: str, number: int) -> Process:
         self._number = number
-        opened = engine(kind, self._cell, number, CAPACITY)
-        opened.runner.reset(np.arange(CAPACITY))
-        self.runner = FailingRunner(opened.runner, self._device)
-        frequency = Frequency.parse(opened.manifest.frequency)
-        model = ServedModel(MODEL, 1, opened.manifest, frequency, CAPACITY, self.runner)
-        self.worker = SessionWorker(model, _LIMITS, self._clock, self._loop.executor)
-        self._loop.begin(self.worker.run())
         self._owners.clear()
+        return Process(engine(kind, self._cell, number, CAPACITY), self._device, self._clock, self._loop)
+
+    def _move_clock(self, seconds: float) -> None:
+        self._clock.now_s += seconds
+        self.ledger.pass_deadlines(self._clock.now_s, self._loop.may_run)
 
     def _in_loop(self, act: Callable[[], None]) -> None:
         """One turn of the event loop with `act` at its end, and a look at what came before it and of it."""
@@ -178,28 +153,28 @@ class Rig:
 
     def _send(self, drafts: list[Draft], reply: Reply, in_time: bool) -> None:
         if frame := self._frame(drafts, reply, math.inf if in_time else self._clock.now_s):
-            self.worker.enqueue(frame)
+            self.process.worker.enqueue(frame)
 
     def _advance(self, draft: Draft, reply: Reply) -> None:
         frame = self._frame([draft], reply, math.inf)
         if frame is None:
             return
-        if not self.worker.is_idle:
-            self.worker.enqueue(frame)
+        if not self.process.worker.is_idle:
+            self.process.worker.enqueue(frame)
             return
         (slot,), (position,) = frame.slots.tolist(), frame.positions.tolist()
         time = NO_TIME if draft.times_us is None else int(draft.times_us[0])
         try:
-            advanced = self.worker.advance(slot, position, time, draft.values[0].tolist(), reply)
+            advanced = self.process.worker.advance(slot, position, time, draft.values[0].tolist(), reply)
         except EngineFailure as error:
             frame.result.errors[0] = error
-            self.worker.table.settle(frame.slots)
+            self.process.worker.table.settle(frame.slots)
         else:
             if advanced is None:
-                self.worker.enqueue(frame)
+                self.process.worker.enqueue(frame)
                 return
             frame.result.positions[0], frame.result.dense = advanced.position, advanced.forecasts
-            self.worker.table.settle_committed(frame.slots)
+            self.process.worker.table.settle_committed(frame.slots)
             self.seen["a row applied at once"] += 1
         frame.settle(1)
 
@@ -216,40 +191,29 @@ class Rig:
             self._answers[frame] += 1
 
         frame = columns(drafts, slots, reply, answered, deadline_s)
-        self.frames.append(frame)
+        self._frames.append(frame)
         for index, draft in enumerate(drafts):
             self.ledger.add(Sent(draft, slots[draft.name], frame, index))
         self.seen["a session twice in a frame"] += len(slots) < len(drafts)
         return frame
 
     def _delete(self, name: str) -> None:
-        call = Call(self.worker.admin.delete(name))
+        call = Call(self.process.worker.admin.delete(name))
         call.poll()
         self._deletions.append((name, call))
 
-    def _ask(self, call: Coroutine[Any, Any, T]) -> T:
-        """What a call that stands between two batches returns; nothing else is under way."""
-        asked = Call(call)
-        self._loop.turn(lambda: asked.poll() and None)
-        for _ in range(_MANY_TURNS):
-            if asked.poll():
-                break
-            self._loop.turn(lambda: None)
-        if isinstance(asked.outcome, Exception):
-            raise asked.outcome
-        return asked.outcome
-
     def _has_room(self, num_rows: int) -> bool:
         waiting = self.ledger.num_waiting_rows()
-        has_room = not waiting or waiting + num_rows <= _MAX_QUEUED_ROWS
+        has_room = not waiting or waiting + num_rows <= MAX_QUEUED_ROWS
         try:
-            self.worker.check_room(num_rows)
+            self.process.worker.check_room(num_rows)
         except QueueFull:
             assert not has_room, f"{num_rows} rows refused, {waiting} wait"
             self.seen["QueueFull"] += 1
             return False
         # Of a history some rows may be done already.
-        assert has_room or not self.may_expire, f"{num_rows} rows let in, {waiting} wait"
+        has_history = any(len(sent.values) > 1 for sent, _ in self.ledger.all_waiting())
+        assert has_room or has_history, f"{num_rows} rows let in, {waiting} wait"
         return True
 
     def _resolve(self, drafts: list[Draft]) -> dict[str, int]:
@@ -257,7 +221,7 @@ class Rig:
         slots: dict[str, int] = {}
         for draft in drafts:
             try:
-                slot = self.worker.table.resolve(draft.name)
+                slot = self.process.worker.table.resolve(draft.name)
             except TooManySessions:
                 self._check_full(draft.name, slots)
                 continue
@@ -265,7 +229,7 @@ class Rig:
             self._owners[slot] = draft.name
             slots[draft.name] = slot
             # At once: to find room for the next one, sessions for which nothing waits leave memory.
-            self.worker.table.hold(slot)
+            self.process.worker.table.hold(slot)
         return slots
 
     def _check_full(self, name: str, slots: dict[str, int]) -> None:
@@ -289,56 +253,40 @@ class Rig:
         counted = self.ledger.counted_names()
         for name in sorted({*self.ledger.waiting, *answered}):
             self._listen_to(name, answered.get(name, []), len(counted | {name}))
-        self.worker.table.check_integrity()
+        self.process.worker.table.check_integrity()
         open_entries = Counter(sent.frame for waiting in self.ledger.waiting.values() for sent in waiting)
-        for frame in self.frames:
+        for frame in self._frames:
             assert frame.num_open == open_entries[frame]
             assert self._answers[frame] == (not frame.num_open)
 
     def _listen_to(self, name: str, deletions: list[Deletion], num_counted: int) -> None:
         waiting = self.ledger.waiting.get(name)
-        num_waiting = int(self.worker.table.num_waiting[waiting[0].slot]) if waiting else 0
-        for sent in self.ledger.hear(name, num_waiting, deletions, self._stands(name)):
+        num_waiting = int(self.process.worker.table.num_waiting[waiting[0].slot]) if waiting else 0
+        for sent in self.ledger.hear(name, num_waiting, deletions, self.process.stands(name)):
             if isinstance(sent.error, EngineFailure):
-                assert sent.slot in self.runner.lost, f"{name} failed, but no call for it did"
+                assert sent.slot in self.process.runner.lost, f"{name} failed, but no call for it did"
             if isinstance(sent.error, TooManySessions):
                 assert num_counted > MAX_SESSIONS, f"{name} refused among {num_counted}"
 
-    def _stands(self, name: str) -> tuple[int, int | None]:
-        """Position and last time of a session, wherever it is; as they begin where it is nowhere."""
-        table, residency = self.worker.table, self.worker.residency
-        slot = table.find_or_none(name)
-        if slot is not None:
-            return int(table.positions[slot]), table.last_time_us(slot)
-        record = residency.leaving(name)
-        if record is None and table.must_load:
-            peeked = Call(residency.store.peek(residency.name, name))
-            assert peeked.poll()
-            record = peeked.outcome
-        if record is None:
-            return 0, None
-        return record.position, None if record.last_time_us == NO_TIME else record.last_time_us
-
     def _check_idle(self) -> None:
         """Nothing waits, nothing leaked, and every forecast and state is right."""
-        assert not self.worker.table.num_waiting.any(), self.worker.table.num_waiting
-        assert self.worker.residency.is_settled
+        assert not self.process.worker.table.num_waiting.any(), self.process.worker.table.num_waiting
+        assert self.process.worker.residency.is_settled
+        self.process.check_integrity()
         assert not self._loop.may_run
         # A queue that is empty lets anything in.
-        self.worker.check_room(10 * _MAX_QUEUED_ROWS)
-        self.frames.clear()
+        self.process.worker.check_room(10 * MAX_QUEUED_ROWS)
+        self._frames.clear()
         self._answers.clear()
-        self.runner.lost.clear()
+        self.process.runner.lost.clear()
         self.ledger.check_forecasts()
         for name in self.ledger.open_names():
-            snapshot = self._ask(self.worker.admin.read(name))
-            states = self.worker.versions.newest.states.unpack([snapshot.record.states])
-            stands = snapshot.info.position, snapshot.info.last_time_us
-            self.ledger.check_session(name, stands, {key: state[0] for key, state in states.items()})
-            self.seen["a session in the store"] += not snapshot.info.in_memory
+            info, states = self.process.read(name)
+            self.ledger.check_session(name, (info.position, info.last_time_us), states)
+            self.seen["a session in the store"] += not info.in_memory
         for name in self.ledger.over_names():
             with pytest.raises(UnknownSession):
-                self._ask(self.worker.admin.read(name))
+                self.process.read(name)
 
 
 def _deletion(outcome: object) -> Deletion:

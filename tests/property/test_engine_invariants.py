@@ -16,7 +16,8 @@ from models.cells import CELLS
 from service.engine.runner import Reply
 from tests.property.engine_entries import ENTRIES, rows_of
 from tests.property.engine_failures import KINDS
-from tests.property.engine_rig import CAPACITY, Rig
+from tests.property.engine_process import CAPACITY
+from tests.property.engine_rig import Rig
 from tests.property.engine_sent import Draft
 
 pytestmark = [pytest.mark.parametrize("kind", KINDS), pytest.mark.parametrize("cell", CELLS)]
@@ -24,7 +25,7 @@ NAMES = tuple("abcd")
 assert len(NAMES) == CAPACITY
 REPLIES = st.sampled_from(Reply)
 # Four of them fit in the queue.
-SERIES = ENTRIES.map(lambda entry: rows_of(entry)[:200])
+SERIES = ENTRIES.map(lambda entry: rows_of(entry)[:60])
 
 quick = settings(
     max_examples=15,
@@ -68,7 +69,7 @@ def test_batching(cell, kind, device, many, data):
             names = data.draw(st.lists(st.sampled_from(sorted(left)), min_size=1, max_size=6))
             drafts = []
             for name in names:
-                num_rows = data.draw(st.sampled_from([1, 1, 3, 300]))
+                num_rows = data.draw(st.sampled_from([1, 1, 3, 60]))
                 drafts.append(Draft(name, left[name][:num_rows]))
                 left[name] = left[name][num_rows:]
             rig.send([draft for draft in drafts if len(draft.values)], data.draw(REPLIES))
@@ -105,7 +106,7 @@ def test_whichever_call_fails_a_client_that_resends_loses_nothing_and_doubles_no
         with _rig(kind, cell, device) as rig:
             rig.fail(failing, within)
             _send_until_all_is_there(rig, series)
-            num_failures += rig.runner.num_failures
+            num_failures += rig.process.runner.num_failures
             seen += rig.seen
         failing += 1
     # Within a call there may be no second run of ONNX Runtime.

@@ -11,7 +11,8 @@ from models.cells import CELLS
 from service.engine.runner import Reply
 from tests.property.engine_entries import ENTRIES, NAMES, START_US, Entry, rows_of, times_of
 from tests.property.engine_failures import KINDS, Device
-from tests.property.engine_rig import CAPACITY, Rig
+from tests.property.engine_process import CAPACITY
+from tests.property.engine_rig import Rig
 from tests.property.engine_sent import Draft
 
 assert len(NAMES) > CAPACITY
@@ -102,11 +103,11 @@ class Sessions(RuleBasedStateMachine):
         self.rig.finish_run()
         self.turn(turns)
 
-    @precondition(lambda self: self.rig.frames)
+    @precondition(lambda self: self.rig.open_frames)
     @rule(data=st.data())
     def drop(self, data):
         """Nobody waits for a frame or one of its entries any more."""
-        frame = data.draw(st.sampled_from(self.rig.frames))
+        frame = data.draw(st.sampled_from(self.rig.open_frames))
         entry = data.draw(st.one_of(st.none(), st.integers(0, len(frame.slots) - 1)))
         self.rig.drop(frame, entry)
 
