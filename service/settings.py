@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     session_ttl_s: float = Field(
         7 * 86_400.0, gt=0, description="seconds without a row after which a session ends"
     )
-    max_batch_size: int = Field(512, ge=1, description="sessions advanced by one run of a model")
+    max_batch_size: int = Field(1024, ge=1, description="sessions advanced by one run of a model")
     max_queued_rows: int = Field(
         1_000_000, ge=1, description="rows that may wait per model; more are refused"
     )
