@@ -56,31 +56,40 @@ def sessions(channel):
     return Sessions(channel)
 
 
-class History:
-    """A long history under way, on a stream of its own."""
+@pytest.fixture
+def open_stream(stub):
+    """Opens streams of sessions, which end with the test: (requests, responses)."""
+    opened = []
 
-    def __init__(self, stub, sessions, session_id):
-        self.values = np.sin(np.arange(NUM_ROWS) / 7)
-        self._requests = OpenRequests()
-        self._responses = stub.StreamForecasts(self._requests)
-        self._requests.send(opening("gru", session_id))
-        self._requests.send(self.request())
+    def open_one(*session_ids):
+        requests = OpenRequests()
+        opened.append(requests)
+        responses = stub.StreamForecasts(requests)
+        requests.send(opening("gru", *session_ids))
+        return requests, responses
+
+    yield open_one
+    for requests in opened:
+        requests.close()
+
+
+def whole_history():
+    """A history from its session's first row on."""
+    values = np.sin(np.arange(NUM_ROWS) / 7)
+    return frame([0], values, lengths=[NUM_ROWS], positions=[0])
+
+
+@pytest.fixture
+def begin_history(open_stream, sessions):
+    """Sends one on a stream of its own, and waits until some of it is applied; returns the responses."""
+
+    def begin(session_id):
+        requests, responses = open_stream(session_id)
+        requests.send(whole_history())
         sessions.wait_for(session_id, 1)
+        return responses
 
-    def request(self):
-        """All of it, from the session's first row."""
-        return frame([0], self.values, lengths=[NUM_ROWS], positions=[0])
-
-    def answer(self):
-        """Wait for its end."""
-        response = next(self._responses)
-        self._requests.close()
-        return response
-
-    def cancel(self):
-        """The caller leaves."""
-        self._responses.cancel()
-        self._requests.close()
+    return begin
 
 
 def call(session_id, num_rows):
@@ -89,26 +98,25 @@ def call(session_id, num_rows):
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 20])
-def test_a_call_whose_deadline_passes_while_it_waits_changes_nothing(num_rows, stub, sessions):
+def test_a_call_whose_deadline_passes_while_it_waits_changes_nothing(num_rows, stub, sessions, begin_history):
     """Behind its session's history it is answered in time; the session stands where the history ends."""
     session_id = f"deadline-{num_rows}"
-    history = History(stub, sessions, session_id)
+    history = begin_history(session_id)
     with pytest.raises(grpc.RpcError) as caught:
         # The name that a deadline has on the wire: this client itself would wait for ever.
         stub.Forecast(call(session_id, num_rows), metadata=[("grpc-timeout", "10m")])
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    response = history.answer()
-    assert np.frombuffer(response.positions, "<i8").tolist() == [NUM_ROWS]
+    assert positions_of(next(history)) == [NUM_ROWS]
     assert sessions.position(session_id) == NUM_ROWS
     assert stub.Forecast(call(session_id, num_rows)).position == NUM_ROWS + num_rows
 
 
-def test_frames_of_a_stream_that_was_left_are_not_applied_and_the_server_goes_on(stub, sessions):
+def test_frames_of_a_stream_that_was_left_are_not_applied_and_the_server_goes_on(
+    stub, sessions, begin_history, open_stream
+):
     """Rows and frames that wait behind a history when their caller leaves go without a trace."""
-    history = History(stub, sessions, "left")
-    requests = OpenRequests()
-    responses = stub.StreamForecasts(requests)
-    requests.send(opening("gru", "left", "left-beside", "left-behind"))
+    history = begin_history("left")
+    requests, responses = open_stream("left", "left-beside", "left-behind")
     for request in (
         frame([0], [1.0]),
         frame([0], [1.0]),
@@ -120,22 +128,25 @@ def test_frames_of_a_stream_that_was_left_are_not_applied_and_the_server_goes_on
     # The last is applied, and read after the others; its answer waits for theirs.
     sessions.wait_for("left-behind", 1)
     responses.cancel()
-    requests.close()
-    response = history.answer()
-    assert np.frombuffer(response.positions, "<i8").tolist() == [NUM_ROWS]
+    assert positions_of(next(history)) == [NUM_ROWS]
     assert stub.Forecast(call("left", 1)).position == NUM_ROWS + 1
     assert sessions.position("left-beside") == 1
 
 
-def test_a_history_that_was_left_half_way_is_made_whole_by_sending_it_again(stub, sessions):
+def test_a_history_that_was_left_half_way_is_made_whole_by_sending_it_again(begin_history, open_stream):
     """The slices that were applied are skipped; the forecast is that of a history nobody left."""
-    whole = History(stub, sessions, "whole").answer()
-    history = History(stub, sessions, "half")
-    history.cancel()
-    # Behind what is left of it, if anything is.
-    found = stub.StreamForecasts(iter([opening("gru", "half"), history.request()]))
-    (response,) = found
-    assert np.frombuffer(response.positions, "<i8").tolist() == [NUM_ROWS]
+    whole = next(begin_history("whole"))
+    begin_history("half").cancel()
+    requests, responses = open_stream("half")
+    # Behind what is left of the first, if anything is.
+    requests.send(whole_history())
+    response = next(responses)
+    assert positions_of(response) == [NUM_ROWS]
     (skipped,) = np.frombuffer(response.num_skipped, "<u4").tolist()
     assert 0 < skipped < NUM_ROWS
     assert_close(forecasts_of(response)[0][0], forecasts_of(whole)[0][0])
+
+
+def positions_of(response):
+    """(N,)."""
+    return np.frombuffer(response.positions, "<i8").tolist()
