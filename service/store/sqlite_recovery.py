@@ -41,14 +41,13 @@ class Scan:
 class _Entries:
     """Columns of every entry of the journal, in its order; `row` is -1 for sessions that are gone.
 
-    `has_rows` is false for entries of batches whose rows are damaged.
+    Of a damaged batch `before` is not known and is -1: nobody stood there.
     """
 
     row: Integers
     number: Integers
     before: Integers
     after: Integers
-    has_rows: Mask
 
 
 def scan(connection: sqlite3.Connection, model: int) -> Scan:
@@ -124,22 +123,20 @@ def lost_rows(number: int, position: int, why: str) -> str:
 
 def _entries(found: Sequence[Found], rows: Sequence[Row]) -> _Entries:
     keys, after, before = [_no_keys()], [_no_keys()], [_no_keys()]
-    numbers, has_rows = [_no_keys()], [np.zeros(0, bool)]
+    numbers = [_no_keys()]
     for each in found:
         if each.keys is None or each.after is None:
             continue
         keys.append(each.keys)
         after.append(each.after)
-        before.append(each.after if each.batch is None else each.batch.before)
+        before.append(np.full(len(each.keys), -1) if each.batch is None else each.batch.before)
         numbers.append(np.full(len(each.keys), each.number))
-        has_rows.append(np.full(len(each.keys), each.batch is not None))
     row_keys = np.array([row.key for row in rows], np.int64)
     return _Entries(
         _places(np.concatenate(keys), row_keys),
         np.concatenate(numbers),
         np.concatenate(before),
         np.concatenate(after),
-        np.concatenate(has_rows),
     )
 
 
@@ -168,7 +165,7 @@ def _faults(
     is_first = np.append(True, row[1:] != row[:-1])[: len(row)]
     saved = _at(np.array([each.position for each in rows], np.int64), row)
     stood = np.where(is_first, saved, np.roll(entries.after[at], 1))
-    is_broken = ~entries.has_rows[at] | (entries.before[at] != stood)
+    is_broken = entries.before[at] != stood
     why = {each.number: each.fault for each in found}
     faults: dict[int, str] = {}
     for broken in np.flatnonzero(is_broken).tolist():

@@ -243,6 +243,19 @@ class TestCheckpoints:
         assert list((await commit(store, [onto])).refused) == []
         assert await truths(store, ["a"]) == [onto.then(START_S)]
 
+    async def test_sessions_saved_at_different_times_load_together(
+        self, store: SessionStore, held: dict[str, Entry]
+    ) -> None:
+        """One was saved long ago and one just now: each has its own rows."""
+        await store.save(MODEL, [held["b"].was.record("b", held["b"].token)])
+        batch = [replace(held[name], values=[5.0]) for name in "ab"]
+        tokens = (await commit(store, batch)).tokens.tolist()
+        (token,) = await store.save(MODEL, [batch[1].then(START_S).record("b", tokens[1])])
+        later = batch[1].next(token, 6.0, 7.0)
+        assert list((await commit(store, [later])).refused) == []
+        loaded = await store.load(MODEL, ["b", "a"])
+        assert [truth_of(each) for each in loaded] == [later.then(START_S), batch[0].then(START_S)]
+
     async def test_a_reset_session_starts_at_nothing(
         self, store: SessionStore, held: dict[str, Entry]
     ) -> None:
@@ -312,11 +325,12 @@ class TestListing:
 
     async def test_a_session_that_is_over_begins_anew(self, store: SessionStore, clock: HandClock) -> None:
         """After its time to live a session's id is free, though nobody has ended it yet."""
-        await begin(store, ["a"])
+        (over,) = await begin(store, ["a"])
         clock.now_s = START_S + TTL_S + 1
         assert await store.load(MODEL, ["a"]) == [None]
         fresh = Entry("a", [8.0])
         assert list((await commit(store, [fresh], at_s=clock.now_s)).refused) == []
+        assert list((await commit(store, [replace(over, values=[2.0])])).refused) == [0]
         assert await truths(store, ["a"]) == [fresh.then(clock.now_s)]
 
 

@@ -252,6 +252,8 @@ class TestPages:
         for limit in (1, 7, 49, 50, 51):
             found = await everything(store, limit=limit)
             assert sorted(found) == sorted(names), limit
+        assert [len((await store.page(MODEL, "", "", limit))[0]) for limit in (50, 51)] == [50, 50]
+        assert (await store.page(MODEL, "", "", 50))[1] == "", "nothing comes after the last"
 
     async def test_a_prefix_chooses(self, store: SessionStore) -> None:
         """Only ids that begin with the prefix are listed, also where it ends at the last code point."""

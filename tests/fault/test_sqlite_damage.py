@@ -200,7 +200,7 @@ class TestJournal:
     async def test_a_batch_found_damaged_by_a_load(self, tmp_path: Path) -> None:
         """Damage that comes while the file is open is found where the session is loaded."""
         path = tmp_path / "store.db"
-        store = opened(path)
+        store = SqliteStore(path, "process", TTL_S, HandClock(), max_tail_rows=0)
         (entry, other) = await begin(store, ["a", "b"])
         await store.save(MODEL, [other.was.record("b", other.token)])
         connection = store._file._connection
@@ -209,6 +209,7 @@ class TestJournal:
         loaded = await store.load(MODEL, ["a", "b"])
         assert isinstance(loaded[0], StoreFault)
         assert truth_of(loaded[1]) == other.was
+        assert await store.behind(MODEL, 10) == [], "nobody can save it"
         await store.close()
         store = opened(path)
         assert isinstance((await store.load(MODEL, ["a"]))[0], StoreFault)

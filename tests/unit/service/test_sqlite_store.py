@@ -132,6 +132,28 @@ class TestJournal:
         assert len(store._models[MODEL].tail.done) <= 1
         await store.close()
 
+    async def test_recovery_that_comes_late_recovers_nothing(self, path: Path) -> None:
+        """Once sessions have been loaded, what the journal said at the opening may be old: loads say it."""
+        store = opened(path)
+        entries = await begin(store, ["a", "b"])
+        await store.close()
+        store = opened(path)
+        await store.load(MODEL, ["a"])
+        recovered = await store.recover(MODEL, NUM_FEATURES)
+        assert (len(recovered.records), len(recovered.tail)) == (0, 0)
+        assert await truths(store, ["a", "b"]) == [entry.was for entry in entries]
+        await store.close()
+
+    async def test_sessions_of_another_model_file_need_no_rows(self, path: Path) -> None:
+        """Their states are saved with the commit: they are not behind."""
+        store = opened(path, max_tail_rows=0)
+        entries = await begin(store, ["a", "b"])
+        rows = [replace(entry, values=[1.0]) for entry in entries]
+        assert list((await commit(store, rows, digest="sha256:other")).refused) == []
+        assert await store.behind(MODEL, 10) == []
+        await store.close()
+        assert num_batches(path) == 0
+
     async def test_models_have_journals_of_their_own(self, path: Path) -> None:
         """One model's batches neither end up in another's recovery nor stay because of them."""
         store = opened(path)
