@@ -8,16 +8,24 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.frequency import Frequency
 
+Task = Literal["regression", "binary", "classification", "next-symbol"]
+# The rows to come, the row that was just seen, or the series as a whole.
+Predicts = Literal["ahead", "row", "series"]
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FeatureSpec(_Frozen):
-    """One value of a row. Where `required`, a missing value (NaN) is refused."""
+    """One value of a row. Where `required`, a missing value (NaN) is refused.
+
+    A feature with `categories` holds the index of one of them; without, it holds a number.
+    """
 
     name: str = Field(min_length=1)
     required: bool = False
+    categories: tuple[str, ...] = ()
 
 
 class StateSpec(_Frozen):
@@ -45,7 +53,11 @@ class TrainingSummary(_Frozen):
 
 
 class Manifest(_Frozen):
-    """Everything a server or a caller must know of a model besides its graph."""
+    """Everything a server or a caller must know of a model besides its graph.
+
+    A forecast has `horizon` rows, the steps, and `num_columns` columns: for regression a quantile at each
+    of `quantile_levels`, for every other task the probability of each of `labels`.
+    """
 
     format_version: Literal[1] = 1
     name: str = Field(min_length=1)
@@ -54,8 +66,13 @@ class Manifest(_Frozen):
     features: tuple[FeatureSpec, ...] = Field(min_length=1, description="a row's values; the target first")
     frequency: str
     season_length: int = Field(ge=1)
+    task: Task = "regression"
+    predicts: Predicts = Field("ahead", description="what the first step of a forecast is about")
+    labels: tuple[str, ...] = Field(
+        (), description="a classifier's columns; a binary one's second is the event"
+    )
     horizon: int = Field(ge=1)
-    quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)
+    quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     upgrade: Literal["pin", "carry", "replay"] = Field(
         "pin", description="what live sessions of older versions do when this one is served"
     )
@@ -72,11 +89,36 @@ class Manifest(_Frozen):
         for field, names in (
             ("features", [feature.name for feature in self.features]),
             ("states", [state.name for state in self.states]),
+            ("labels", list(self.labels)),
+            *((f"categories of {feature.name}", list(feature.categories)) for feature in self.features),
         ):
             if len(names) != len(set(names)):
                 raise ValueError(f"{field} must have distinct names, found {names}")
         Frequency.parse(self.frequency)
+        self._check_columns()
         return self
+
+    def _check_columns(self) -> None:
+        if self.task == "regression":
+            wrong = not self.quantile_levels or bool(self.labels)
+            expected = "quantile_levels and no labels"
+        else:
+            wrong = bool(self.quantile_levels) or len(self.labels) < 2
+            expected = "two labels or more and no quantile_levels"
+            if self.task == "binary":
+                wrong, expected = wrong or len(self.labels) != 2, "two labels and no quantile_levels"
+        if wrong:
+            raise ValueError(
+                f"task {self.task}: expected {expected}, "
+                f"found {len(self.labels)} labels and {len(self.quantile_levels)} quantile_levels"
+            )
+        if self.predicts != "ahead" and self.horizon != 1:
+            raise ValueError(f"predicts {self.predicts}: expected a horizon of 1, found {self.horizon}")
+
+    @property
+    def num_columns(self) -> int:
+        """Numbers for each step of a forecast: quantile levels or labels."""
+        return len(self.quantile_levels) + len(self.labels)
 
     @property
     def state_bytes(self) -> int:

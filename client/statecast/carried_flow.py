@@ -55,4 +55,4 @@ class CarriedFlow:
         if not response.sealed_state:
             raise Unsupported("the server does not seal states: it is older than this client")
         self.sealed, self.position = response.sealed_state, int(response.position)
-        return from_response(response)
+        return from_response(response, model.labels)

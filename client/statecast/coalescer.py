@@ -130,7 +130,7 @@ class Coalescer:
         """How many rows a frame of such calls may have, that it and its reply fit into a message each."""
         forecast_bytes = 0
         if call.reply != forecast_pb2.REPLY_NONE:
-            forecast_bytes = 4 * (call.horizon or model.horizon) * len(model.quantile_levels)
+            forecast_bytes = 4 * (call.horizon or model.horizon) * model.num_columns
         # Handle, length, position and time, or what a reply has in their place.
         row_bytes = 32 + max(8 * model.num_features, forecast_bytes)
         return min(self._max_rows, self._max_bytes // row_bytes)

@@ -144,8 +144,9 @@ class FrameResult:
         offsets: (N,) int64, where each entry's forecasts begin in `forecasts`.
         forecasts: (M, K, Q) float32, read-only.
         forecast_positions: (M,) int64, rows the session had consumed when each was made.
-        quantile_levels: Q levels, ascending.
+        quantile_levels: Q levels, ascending; empty where there are labels.
         errors: by entry, why it was refused; the others were applied.
+        labels: Q labels, where the forecasts are their probabilities.
     """
 
     positions: Integers
@@ -159,6 +160,7 @@ class FrameResult:
     quantile_levels: tuple[float, ...]
     errors: Mapping[int, StatecastError]
     model_version: int
+    labels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -183,7 +185,9 @@ class FrameResult:
         if index in self.errors:
             return self.errors[index]
         forecasts = tuple(
-            Forecast(int(self.forecast_positions[made]), self.forecasts[made], self.quantile_levels)
+            Forecast(
+                int(self.forecast_positions[made]), self.forecasts[made], self.quantile_levels, self.labels
+            )
             for made in range(start, start + count)
         )
         return ForecastResult(position, skipped, late, missing, forecasts, self.model_version)
@@ -214,6 +218,7 @@ class FrameResult:
             forecasts=_joined(self.forecasts, later.forecasts),
             forecast_positions=np.concatenate([self.forecast_positions, later.forecast_positions]),
             quantile_levels=later.quantile_levels,
+            labels=later.labels,
             errors=errors,
             model_version=later.model_version,
         )
@@ -231,7 +236,10 @@ def _joined(first: Quantiles, second: Quantiles) -> Quantiles:
 
 
 def decode(
-    response: forecast_pb2.StreamForecastsResponse, num_entries: int, quantile_levels: tuple[float, ...]
+    response: forecast_pb2.StreamForecastsResponse,
+    num_entries: int,
+    quantile_levels: tuple[float, ...],
+    labels: tuple[str, ...] = (),
 ) -> FrameResult:
     """The result of a frame of `num_entries` that was not refused as a whole.
 
@@ -239,7 +247,7 @@ def decode(
         InternalError: the columns disagree with each other or with the frame.
     """
     try:
-        return _decode(response, num_entries, quantile_levels)
+        return _decode(response, num_entries, quantile_levels, labels)
     except (ColumnError, ValueError) as error:
         raise InternalError(
             f"the server's reply to frame {response.frame_id} makes no sense: {error}"
@@ -247,8 +255,12 @@ def decode(
 
 
 def _decode(
-    response: forecast_pb2.StreamForecastsResponse, num_entries: int, quantile_levels: tuple[float, ...]
+    response: forecast_pb2.StreamForecastsResponse,
+    num_entries: int,
+    quantile_levels: tuple[float, ...],
+    labels: tuple[str, ...],
 ) -> FrameResult:
+    num_columns = len(quantile_levels) or len(labels)
     errors = {error.entry: from_entry_error(error) for error in response.entry_errors}
     if errors and max(errors) >= num_entries:
         raise ValueError(f"entry_errors: expected entries below {num_entries}, found {max(errors)}")
@@ -257,8 +269,8 @@ def _decode(
     counts = _column(response.num_forecasts, COUNT, "num_forecasts", one_each)
     values = unpack(response.forecasts, FORECAST, "forecasts")
     shape = (int(counts.sum()), response.horizon, response.num_quantile_levels)
-    if shape[0] and shape[2] != len(quantile_levels):
-        raise ValueError(f"num_quantile_levels: expected {len(quantile_levels)}, found {shape[2]}")
+    if shape[0] and shape[2] != num_columns:
+        raise ValueError(f"num_quantile_levels: expected {num_columns}, found {shape[2]}")
     zeros = np.zeros(num_entries, np.int64)
     positions = _column(response.positions, POSITION, "positions", None, num_entries)
     made_at = np.repeat(positions, counts)
@@ -274,6 +286,7 @@ def _decode(
         quantile_levels=quantile_levels,
         errors=errors,
         model_version=response.model_version,
+        labels=labels,
     )
 
 

@@ -47,17 +47,22 @@ def as_values(rows: Any, model: Model, name: str = "rows") -> npt.NDArray[np.flo
 
     Args:
         rows: (T, F); or, where the model has one feature, a number (one row) or (T,) numbers (T rows); or,
-            where it has several, (F,) numbers (one row). None and NaN are missing values.
+            where it has several, (F,) numbers (one row). None and NaN are missing values. Of a feature with
+            categories, a value is one of those, as text, or the index of one.
 
     Raises:
-        ValueError: any other shape, no row, or something that is not a number.
+        ValueError: any other shape, no row, or something that is neither a number nor a category.
     """
     width = model.num_features
     try:
         found = np.asarray(rows)
+        if found.dtype.kind in "OU" and any(feature.categories for feature in model.features):
+            found = _indexed(np.array(rows, object), model, name)
         if found.dtype.kind not in "biufO":  # numpy would read numbers out of text
             raise TypeError(f"found {found.dtype}")
         values = np.array(found, np.float64, order="C")
+    except CategoryError:
+        raise
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: expected numbers of shape {_shape(width)}: {error}") from None
     shape = values.shape
@@ -73,6 +78,23 @@ def as_values(rows: Any, model: Model, name: str = "rows") -> npt.NDArray[np.flo
     if not len(values):
         raise ValueError(f"{name}: expected at least one row, found none")
     return values
+
+
+def _indexed(found: npt.NDArray[Any], model: Model, name: str) -> npt.NDArray[Any]:
+    """Every text replaced by its index among the categories of its column's feature."""
+    for place, value in np.ndenumerate(found):
+        if isinstance(value, str):
+            column = place[-1] % model.num_features if place else 0
+            feature = model.features[column]
+            if value not in feature.index:
+                expected = f"one of {list(feature.categories)}" if feature.categories else "a number"
+                raise CategoryError(f"{name}, feature {feature.name}: expected {expected}, found {value!r}")
+            found[place] = feature.index[value]
+    return found
+
+
+class CategoryError(ValueError):
+    """Text that is no category of its feature."""
 
 
 def as_times_us(times: Any, num_rows: int, name: str = "rows") -> npt.NDArray[np.int64] | None:

@@ -87,7 +87,8 @@ class SessionFlow:
                 self._in_doubt = None
             raise
         self.position, self._in_doubt = int(response.position), None
-        return from_response(response)
+        labels = () if self._model is None else self._model.labels
+        return from_response(response, labels)
 
 
 def check_size(field: str, found_bytes: int, max_bytes: int) -> None:

@@ -327,9 +327,9 @@ class StreamFlow:
                 raise error
             self._refuse(error)
             return
-        levels = yield from self._quantile_levels(response)
+        model = yield from self._answering(response)
         handles, lengths = frame.columns.handles, frame.columns.lengths
-        result = decode(response, len(handles), levels)
+        result = decode(response, len(handles), model.quantile_levels, model.labels)
         applied, again = ~result.refused, frame.again(result)
         np.maximum.at(self._next_positions, handles[applied], result.positions[applied])
         refused = ~applied & ~again
@@ -343,13 +343,13 @@ class StreamFlow:
                 raise error
         self._break(answered=True)
 
-    def _quantile_levels(self, response: forecast_pb2.StreamForecastsResponse) -> Flow[tuple[float, ...]]:
+    def _answering(self, response: forecast_pb2.StreamForecastsResponse) -> Flow[Model]:
         model = yield from self.model()
-        if response.forecasts and response.num_quantile_levels != len(model.quantile_levels):
+        if response.forecasts and response.num_quantile_levels != model.num_columns:
             # Another version of the model answers by now.
             self._model = None
             model = yield from self.model()
-        return model.quantile_levels
+        return model
 
     def _refuse(self, error: StatecastError) -> None:
         """What the first frame still holds is refused."""

@@ -91,7 +91,7 @@ def _small(wrapping: Wrapping, inputs: list[ValueInfoProto], outputs: list[Value
 
 def _columns(manifest: Manifest, batch: Axis, time: Axis) -> dict[str, ValueInfoProto]:
     """What moves in a run, by name."""
-    forecast = [manifest.horizon, len(manifest.quantile_levels)]
+    forecast = [manifest.horizon, manifest.num_columns]
     make = helper.make_tensor_value_info
     return {
         SLOTS: make(SLOTS, TensorProto.INT64, [batch]),

@@ -14,7 +14,7 @@ class PlainResponses:
     """Responses of one model version."""
 
     def __init__(self, manifest: Manifest, version: int) -> None:
-        self._num_levels, self._version = len(manifest.quantile_levels), version
+        self._num_columns, self._version = manifest.num_columns, version
 
     def write(
         self, frame_id: bytes, positions: Column, forecasts: Column | None, num_entries: int, horizon: int
@@ -27,7 +27,7 @@ class PlainResponses:
             forecasts: N times horizon times levels float32, or None where none was asked for.
         """
         before, between, after = _pieces(
-            num_entries, horizon, self._num_levels, self._version, forecasts is not None
+            num_entries, horizon, self._num_columns, self._version, forecasts is not None
         )
         own_id = b"\x08" + frame_id if frame_id else frame_id
         if forecasts is None:
@@ -37,14 +37,14 @@ class PlainResponses:
 
 @functools.lru_cache(maxsize=1024)
 def _pieces(
-    num_entries: int, horizon: int, num_levels: int, version: int, has_forecasts: bool
+    num_entries: int, horizon: int, num_columns: int, version: int, has_forecasts: bool
 ) -> tuple[bytes, bytes, bytes]:
     """What stands before the positions, between them and the forecasts, and after those."""
-    after = wire.number(10, horizon) + wire.number(11, num_levels) + wire.number(12, version)
+    after = wire.number(10, horizon) + wire.number(11, num_columns) + wire.number(12, version)
     if not has_forecasts:
         after = wire.head(8, 4 * num_entries) + bytes(4 * num_entries) + after
     return (
         wire.head(4, 8 * num_entries),
-        wire.head(9, 4 * num_entries * horizon * num_levels),
+        wire.head(9, 4 * num_entries * horizon * num_columns),
         after,
     )

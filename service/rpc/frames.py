@@ -195,7 +195,7 @@ def _message(accepted: Accepted, worker: SessionWorker) -> pb.StreamForecastsRes
     response = pb.StreamForecastsResponse(
         frame_id=accepted.id,
         horizon=accepted.horizon,
-        num_quantile_levels=len(worker.model.manifest.quantile_levels),
+        num_quantile_levels=worker.model.manifest.num_columns,
         model_version=worker.model.version,
     )
     errors = accepted.errors

@@ -70,7 +70,12 @@ def _model(worker: SessionWorker) -> pb.Model:
         version=served.version,
         digest=manifest.digest,
         cell=manifest.cell,
-        features=[pb.Feature(name=feature.name, required=feature.required) for feature in manifest.features],
+        features=[
+            pb.Feature(name=feature.name, required=feature.required, categories=feature.categories)
+            for feature in manifest.features
+        ],
+        task=manifest.task,
+        labels=manifest.labels,
         frequency=manifest.frequency,
         season_length=manifest.season_length,
         horizon=manifest.horizon,

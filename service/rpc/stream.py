@@ -280,7 +280,7 @@ class _RowAnswer(SingleRow):
             positions=_UNKNOWN_POSITION,
             num_forecasts=_NO_FORECASTS,
             horizon=self._shape.horizon or self._model.horizon,
-            num_quantile_levels=len(self._model.worker.model.manifest.quantile_levels),
+            num_quantile_levels=self._model.worker.model.manifest.num_columns,
             model_version=self._model.worker.model.version,
         )
         response.entry_errors.append(frames.entry_error(0, error))

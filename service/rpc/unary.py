@@ -107,8 +107,8 @@ def _encode_row(row: _UnaryRow, horizon: int) -> pb.ForecastResponse:
     response = _response(row.new_position, row.counts, row.model)
     if row.forecast is not None:
         values = np.frombuffer(row.forecast, columns.FORECAST)
-        num_levels = len(row.model.manifest.quantile_levels)
-        response.forecasts.add(position=row.new_position, values=values[: horizon * num_levels].tolist())
+        num_columns = row.model.manifest.num_columns
+        response.forecasts.add(position=row.new_position, values=values[: horizon * num_columns].tolist())
     return response
 
 

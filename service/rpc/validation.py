@@ -80,12 +80,24 @@ def check_num_rows(num_rows: int, field: str, max_rows: int) -> None:
 
 
 def bad_rows(values: Rows, manifest: Manifest) -> npt.NDArray[np.bool_]:
-    """(R,): rows (R, F) with an infinity, or with a missing value where the model requires one."""
+    """(R,): rows (R, F) with an infinity, no index of a category, or no value where the model requires one."""
+    bad = _no_category(values, manifest)
     finite = np.isfinite(values)
     if finite.all():
-        return np.zeros(len(values), bool)
+        return bad
     required = np.array([feature.required for feature in manifest.features])
-    bad: npt.NDArray[np.bool_] = (np.isinf(values) | (~finite & required)).any(axis=1)
+    bad |= (np.isinf(values) | (~finite & required)).any(axis=1)
+    return bad
+
+
+def _no_category(values: Rows, manifest: Manifest) -> npt.NDArray[np.bool_]:
+    """(R,): rows with a value, not a missing one, that is the index of none of its feature's categories."""
+    bad = np.zeros(len(values), bool)
+    for column, feature in enumerate(manifest.features):
+        if feature.categories:
+            index = values[:, column]
+            outside = (index < 0) | (index >= len(feature.categories)) | (index != np.floor(index))
+            bad |= outside & ~np.isnan(index)
     return bad
 
 
@@ -109,6 +121,10 @@ def check_values(values: Rows, manifest: Manifest, field: str) -> None:
             raise InvalidRequest(where, value, "a finite number, or NaN where missing")
         if np.isnan(value) and feature.required:
             raise InvalidRequest(where, value, "a number: the model requires this feature")
+        num = len(feature.categories)
+        if num and not np.isnan(value) and value not in range(num):
+            expected = f"the index of a category, 0 to {num - 1}, or NaN where missing"
+            raise InvalidRequest(where, value, expected)
 
 
 def bad_times(times_us: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -136,7 +152,7 @@ def check_reply_size(num_rows: int, reply: Reply, manifest: Manifest, max_bytes:
     Raises:
         InvalidRequest: it does not.
     """
-    size = num_rows * manifest.horizon * len(manifest.quantile_levels) * 4
+    size = num_rows * manifest.horizon * manifest.num_columns * 4
     if reply is Reply.EACH and size > max_bytes * 0.9:
         found = f"REPLY_EACH for {num_rows} rows, {size} bytes of forecasts"
         raise InvalidRequest("reply", found, f"at most {max_bytes} bytes a message; send fewer rows")

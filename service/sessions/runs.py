@@ -85,7 +85,7 @@ def _read_out(batch: Batch, entries: Integers, residency: Residency) -> Forecast
     if len(parts) == 1:
         return parts[0][0].model.runner.read_out(slots)
     manifest = residency.versions.newest.model.manifest
-    forecasts = np.empty((len(slots), manifest.horizon, len(manifest.quantile_levels)), np.float32)
+    forecasts = np.empty((len(slots), manifest.horizon, manifest.num_columns), np.float32)
     for loaded, mine in parts:
         forecasts[np.isin(slots, mine)] = loaded.model.runner.read_out(mine)
     return forecasts

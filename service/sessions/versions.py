@@ -66,7 +66,7 @@ class Versions:
             UpgradeRefused: names what differs.
         """
         old, new = self.newest.model.manifest, model.manifest
-        for what in ("features", "horizon", "quantile_levels", "frequency"):
+        for what in ("features", "task", "predicts", "horizon", "quantile_levels", "labels", "frequency"):
             found, expected = getattr(new, what), getattr(old, what)
             if found != expected:
                 reason = (

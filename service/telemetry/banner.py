@@ -27,7 +27,7 @@ def print_banner(settings: Settings, address: str, models: list[ServedModel]) ->
             manifest.cell,
             ", ".join(feature.name for feature in manifest.features),
             manifest.frequency,
-            f"{manifest.horizon} steps x {len(manifest.quantile_levels)} levels",
+            f"{manifest.horizon} steps x {manifest.num_columns} {'labels' if manifest.labels else 'levels'}",
             f"{manifest.state_bytes} B",
             f"MASE {scores['mase']:.3f}" if "mase" in scores else "-",
         )

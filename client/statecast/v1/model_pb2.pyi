@@ -71,7 +71,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "digest", "cell", "features", "frequency", "season_length", "horizon", "quantile_levels", "manifest_json", "versions")
+    __slots__ = ("name", "version", "digest", "cell", "features", "frequency", "season_length", "horizon", "quantile_levels", "manifest_json", "versions", "task", "labels")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +83,8 @@ class Model(_message.Message):
     QUANTILE_LEVELS_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_JSON_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     digest: str
@@ -94,7 +96,9 @@ class Model(_message.Message):
     quantile_levels: _containers.RepeatedScalarFieldContainer[float]
     manifest_json: str
     versions: _containers.RepeatedCompositeFieldContainer[ModelVersion]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., cell: _Optional[str] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., frequency: _Optional[str] = ..., season_length: _Optional[int] = ..., horizon: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., manifest_json: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ...) -> None: ...
+    task: str
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., cell: _Optional[str] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., frequency: _Optional[str] = ..., season_length: _Optional[int] = ..., horizon: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., manifest_json: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., task: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
     __slots__ = ("version", "digest", "num_sessions")
@@ -107,9 +111,11 @@ class ModelVersion(_message.Message):
     def __init__(self, version: _Optional[int] = ..., digest: _Optional[str] = ..., num_sessions: _Optional[int] = ...) -> None: ...
 
 class Feature(_message.Message):
-    __slots__ = ("name", "required")
+    __slots__ = ("name", "required", "categories")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     name: str
     required: bool
-    def __init__(self, name: _Optional[str] = ..., required: _Optional[bool] = ...) -> None: ...
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., required: _Optional[bool] = ..., categories: _Optional[_Iterable[str]] = ...) -> None: ...

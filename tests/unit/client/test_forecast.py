@@ -49,3 +49,28 @@ def test_no_forecast_where_none_was_asked_for():
     """The error says why there is none."""
     with pytest.raises(ValueError, match="reply='none'"):
         _ = _result(0).forecast
+
+
+def _classified():
+    probabilities = [0.25, 0.75, 0.5, 0.5]
+    forecast = forecast_pb2.Forecast(position=1, values=probabilities)
+    return from_response(forecast_pb2.ForecastResponse(position=1, forecasts=[forecast]), ("dry", "rain"))
+
+
+def test_a_classifier_gives_probabilities_and_the_likeliest_label():
+    """Columns are the model's labels, and of a tie the first is the likeliest."""
+    forecast = _classified().forecast
+    np.testing.assert_array_equal(forecast.probabilities, [[0.25, 0.75], [0.5, 0.5]])
+    np.testing.assert_array_equal(forecast.probability("rain"), [0.75, 0.5])
+    assert forecast.likeliest == ("rain", "dry")
+    assert forecast.label == "rain"
+
+
+def test_labels_and_levels_are_not_mixed_up():
+    """Asking a classifier for quantiles, or a regression for probabilities, says what the model has."""
+    with pytest.raises(ValueError, match="has labels and no levels"):
+        _ = _classified().forecast.median
+    with pytest.raises(ValueError, match=r"label: expected one of \['dry', 'rain'\], found 'snow'"):
+        _classified().forecast.probability("snow")
+    with pytest.raises(ValueError, match="has quantile levels and no labels"):
+        _ = _result().forecast.probabilities

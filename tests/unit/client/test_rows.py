@@ -125,3 +125,49 @@ def test_reply_and_horizon_are_checked_before_anything_is_sent():
     for horizon in (0, 5):
         with pytest.raises(ValueError, match="1 to 4"):
             as_horizon(horizon, ONE)
+
+
+SYMBOLS = Model("m", 1, "", "gru", (Feature("symbol", False, ("a", "b", "c")),), "s", 60, 1, (), "")
+MIXED = Model(
+    "m",
+    1,
+    "",
+    "gru",
+    (Feature("load", False), Feature("day", False, ("work", "rest"))),
+    "h",
+    24,
+    4,
+    (0.5,),
+    "",
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "expected"),
+    [
+        (SYMBOLS, "b", [[1]]),
+        (SYMBOLS, list("cab"), [[2], [0], [1]]),
+        (SYMBOLS, np.array(["a", "b"]), [[0], [1]]),
+        (SYMBOLS, [["a"], [None]], [[0], [np.nan]]),
+        (SYMBOLS, [2, 0], [[2], [0]]),
+        (MIXED, [1.5, "rest"], [[1.5, 1]]),
+        (MIXED, [[1.5, "work"], [None, "rest"]], [[1.5, 0], [np.nan, 1]]),
+    ],
+)
+def test_categories_may_be_written_out(model, rows, expected):
+    """Text becomes the index of the category in its column; numbers stay what they are."""
+    np.testing.assert_array_equal(as_values(rows, model), expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "words"),
+    [
+        (SYMBOLS, "d", r"rows, feature symbol: expected one of \['a', 'b', 'c'\], found 'd'"),
+        (MIXED, [1, "holiday"], r"feature day: expected one of \['work', 'rest'\], found 'holiday'"),
+        (MIXED, ["rest", "rest"], "feature load: expected a number, found 'rest'"),
+    ],
+)
+def test_text_that_is_no_category_is_refused(model, rows, words):
+    """The error names the feature, its categories and what was found."""
+    with pytest.raises(ValueError, match=words):
+        as_values(rows, model)
