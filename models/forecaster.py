@@ -1,19 +1,27 @@
 """The forecaster: everything between a raw observation and a raw-unit forecast."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from models.cells import CELLS
-from models.heads import QuantileHead
-from models.scaling import RunningScaler, Scaled
+from models.decoders import DECODERS, RollOut
+from models.heads import HEADS, Head
+from models.inputs import Inputs
+from models.manifest import Predicts, Task
+from models.scaling import Unit
 from models.state import State, StateInit
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What fixes a forecaster's shape; enough to build it again before loading weights."""
+    """What fixes a forecaster's shape; enough to build it again before loading weights.
+
+    Either quantile levels or labels are the columns of a forecast, by `task`. `categories` says of each
+    feature how many it has, 0 for a number; empty where all features are numbers.
+    """
 
     cell: str
     num_features: int
@@ -22,66 +30,90 @@ class Architecture:
     dropout: float
     horizon: int
     quantile_levels: tuple[float, ...]
-
-    @property
-    def centre(self) -> int:
-        """Index of the level nearest the median."""
-        return min(range(len(self.quantile_levels)), key=lambda i: abs(self.quantile_levels[i] - 0.5))
+    residual: bool = False
+    task: Task = "regression"
+    predicts: Predicts = "ahead"
+    head: str = "quantile"
+    decoder: str = "direct"
+    num_paths: int = 0
+    labels: tuple[str, ...] = ()
+    categories: tuple[int, ...] = ()
 
 
 class Forecaster(nn.Module):
     """A pure step and a read-out: (x_t, state_t) -> state_{t+1}, and state -> forecast.
 
-    Axes: B batch, T time, F features, K horizon, Q quantile levels.
+    Axes: B batch, T time, F features, K horizon, P numbers of the head, Q quantile levels or labels.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = self.architecture = architecture
-        self.scaler = RunningScaler(a.num_features)
-        self.cell = CELLS[a.cell](self.scaler.input_size, a.hidden_size, a.num_layers, a.dropout)
-        self.head = QuantileHead(self.cell.hidden_size, a.horizon, len(a.quantile_levels), a.centre)
+        self.inputs = Inputs(a.num_features, a.categories)
+        self.cell = CELLS[a.cell](self.inputs.size, a.hidden_size, a.num_layers, a.dropout, a.residual)
+        make = DECODERS[a.decoder] if a.decoder != "roll-out" else partial(RollOut, num_paths=a.num_paths)
+        self.decoder = make(self._head, self.cell.hidden_size, a.horizon)
+
+    def _head(self, hidden_size: int, horizon: int) -> Head:
+        a = self.architecture
+        return HEADS[a.head](hidden_size, horizon, a.quantile_levels, len(a.labels))
+
+    @property
+    def head(self) -> Head:
+        """What makes the columns of a forecast, and the loss."""
+        return self.decoder.head
 
     def state_init(self) -> dict[str, StateInit]:
         """Every state tensor of the model, in the order of the exported graph's inputs."""
-        return {**self.cell.state_init(), **self.scaler.state_init()}
+        return {**self.cell.state_init(), **self.inputs.state_init()}
 
-    def scaled(self, x: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, State]:
-        """Advance over a chunk, with forecasts left in scaled units (training's loss is taken there).
+    def scaled(self, x: Tensor, state: State) -> tuple[Tensor, Unit | None, State]:
+        """Advance over a chunk and stop at the head's numbers: training's loss is taken there.
 
         Args:
             x: (B, T, F) float64, raw units, NaN where missing.
             state: by name, (B, *shape); not changed.
 
         Returns:
-            Scaled quantiles (B, T, K, Q) float32; location and scale (B, T) float64; next state.
+            The head's numbers (B, T, K, P) float32, of one step where more are rolled out; the unit of the
+            target after each row, (B, T, 1), where the first feature is a number; the next state.
         """
-        hidden, scaled, after = self._advance(x, state)
-        return self.head(hidden), scaled.location[..., 0], scaled.scale[..., 0], after
+        hidden, unit, after = self._advance(x, state)
+        return self.decoder(hidden), unit, after
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Forecast (B, T, K, Q) float32, raw units, made after each row, and the next state."""
-        hidden, scaled, after = self._advance(x, state)
+        if isinstance(self.decoder, RollOut):
+            return self._row_by_row(x, state)
+        hidden, unit, after = self._advance(x, state)
         # Two axes for the head: ONNX adds a bias within the product of matrices, but not of a batch of them.
-        quantiles = self.head(hidden.flatten(0, 1)).unflatten(0, (-1, x.shape[1]))
-        return _raw_units(quantiles, scaled.location, scaled.scale), after
+        numbers = self.decoder(hidden.flatten(0, 1)).unflatten(0, (-1, x.shape[1]))
+        return self.head.answer(numbers, unit), after
 
     def read_out(self, state: State) -> Tensor:
         """Forecast (B, K, Q) float32, raw units, from the state alone: that of the last row seen."""
-        location, scale = self.scaler.location_and_scale(state)
-        return _raw_units(self.head(self.cell.output(state)), location, scale)
+        if isinstance(self.decoder, RollOut):
+            return self.decoder.roll_out(state, self.architecture.num_features, self._look_at, self._step)
+        return self.head.answer(self.decoder(self.cell.output(state)), self.inputs.unit(state))
 
-    def _advance(self, x: Tensor, state: State) -> tuple[Tensor, Scaled, State]:
-        """The recurrent output (B, T, H), what the scaler made of the rows, and the next state."""
-        scaled, scaler_next = self.scaler(x, state)
-        hidden, cell_next = self.cell.sequence(scaled.inputs, state)
-        return hidden, scaled, {**cell_next, **scaler_next}
+    def _row_by_row(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """A roll-out needs the state after each row, and a chunk's recurrence gives the last one alone."""
+        forecasts = []
+        for row in range(x.shape[1]):
+            state = self._step(x[:, row : row + 1], state)
+            forecasts.append(self.read_out(state))
+        return torch.stack(forecasts, dim=1), state
 
+    def _step(self, x: Tensor, state: State) -> State:
+        return self._advance(x, state)[-1]
 
-def _raw_units(quantiles: Tensor, location: Tensor, scale: Tensor) -> Tensor:
-    """location + scale * quantiles, float32: (..., K, Q) with location and scale (..., 1).
+    def _look_at(self, state: State) -> tuple[Tensor, Unit]:
+        unit = self.inputs.unit(state)
+        assert unit is not None  # a target that is rolled out is a number
+        return self.cell.output(state), unit
 
-    In float32, as the answer is: float64 in between would move its last digit at most.
-    """
-    location, scale = (value.to(torch.float32).unsqueeze(-1) for value in (location, scale))
-    return location + scale * quantiles
+    def _advance(self, x: Tensor, state: State) -> tuple[Tensor, Unit | None, State]:
+        """The recurrent output (B, T, H), what the scaler saw up to each row, and the next state."""
+        inputs, unit, scaler_next = self.inputs(x, state)
+        hidden, cell_next = self.cell.sequence(inputs, state)
+        return hidden, unit, {**cell_next, **scaler_next}

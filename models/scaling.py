@@ -19,18 +19,29 @@ _STATE = "scale_values"
 
 
 @dataclass(frozen=True)
-class Scaled:
-    """What the scaler makes of a chunk: B batch, T time, F features.
+class Unit:
+    """What forecasts of the target are expressed in, by what was seen of it up to a row.
+
+    Attributes:
+        location: (..., 1) float64, raw units: the target's last observed value.
+        scale: (..., 1) float64, raw units, positive: the target's mean absolute change so far.
+        mean: (..., 1) float64, raw units: the target's mean so far, zero before any value.
+    """
+
+    location: Tensor
+    scale: Tensor
+    mean: Tensor
+
+
+@dataclass(frozen=True)
+class Scaled(Unit):
+    """What the scaler makes of a chunk, B batch, T time, F features: the unit (B, T, 1) after each row.
 
     Attributes:
         inputs: (B, T, 2 F + 1) float32, unitless: standardised values, observed marks, the target's change.
-        location: (B, T, 1) float64, raw units: the target's last observed value.
-        scale: (B, T, 1) float64, raw units, positive: the target's mean absolute change so far.
     """
 
     inputs: Tensor
-    location: Tensor
-    scale: Tensor
 
 
 class RunningScaler(nn.Module):
@@ -101,13 +112,19 @@ class RunningScaler(nn.Module):
         location, scale = self._unit(count, last, changes)
         inputs = torch.cat([standard, mark, change / scale], dim=-1).to(torch.float32)
         after = torch.cat([count, last, origin, sums], dim=-1)[:, -1:]
-        return Scaled(inputs.clamp(-_CLIP, _CLIP), location, scale), {_STATE: after}
+        mean = self._mean(count, origin, total)
+        return Scaled(location, scale, mean, inputs.clamp(-_CLIP, _CLIP)), {_STATE: after}
 
-    def location_and_scale(self, state: State) -> tuple[Tensor, Tensor]:
-        """Location and scale after the last row, each (B, 1) float64, from the state alone."""
-        count, last, _, sums = self._columns(state)
+    def unit(self, state: State) -> Unit:
+        """The unit after the last row, each (B, 1) float64, from the state alone."""
+        count, last, origin, sums = self._columns(state)
         location, scale = self._unit(count, last, sums[..., -1:])
-        return location[:, 0], scale[:, 0]
+        mean = self._mean(count, origin, sums)
+        return Unit(location[:, 0], scale[:, 0], mean[:, 0])
+
+    def _mean(self, count: Tensor, origin: Tensor, total: Tensor) -> Tensor:
+        """The target's mean, (B, T, 1); where a head has no use for it, no graph holds it."""
+        return origin[..., :1] + total[..., :1] / torch.maximum(count[..., :1], self.one)
 
     def _columns(self, state: State) -> tuple[Tensor, ...]:
         """Count, last value and origin, (B, 1, F) each, and the running sums, (B, 1, 2 F + 1)."""

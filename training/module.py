@@ -1,4 +1,4 @@
-"""The Lightning module: quantile loss in scaled units over segments with carried state."""
+"""The Lightning module: the head's loss over segments with carried state."""
 
 import lightning
 import torch
@@ -10,27 +10,8 @@ from training.dataset import WARM_UP
 from training.segments import Segment
 
 
-def pinball_loss(quantiles: Tensor, targets: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of the quantile loss over what was observed, and the number of terms.
-
-    rho_q(u) = max(q u, (q - 1) u), u = target - quantile (Koenker & Bassett 1978).
-
-    Args:
-        quantiles: (..., Q), scaled units.
-        targets: (...), scaled units; NaN where there is nothing to learn.
-        levels: (Q,)
-    """
-    observed = ~torch.isnan(targets)
-    # Zeroed before the product: 0 * NaN would spoil the gradient.
-    error = torch.where(observed, targets, 0.0)[..., None] - quantiles
-    loss = torch.maximum(levels * error, (levels - 1) * error) * observed[..., None]
-    return loss.sum(), observed.sum() * len(levels)
-
-
 class ForecasterModule(lightning.LightningModule):
     """Walks a forecaster along segments; the state is carried from batch to batch, its gradient is not."""
-
-    levels: Tensor
 
     def __init__(
         self,
@@ -47,8 +28,6 @@ class ForecasterModule(lightning.LightningModule):
         self.missing_rate = missing_rate
         self.required = list(required)
         self.seed = seed
-        levels = torch.tensor(forecaster.architecture.quantile_levels, dtype=torch.float32)
-        self.register_buffer("levels", levels, persistent=False)
         self._carried: State = {}
         self._validation_sum = torch.zeros(2)
 
@@ -82,12 +61,15 @@ class ForecasterModule(lightning.LightningModule):
     def _advance(self, batch: Segment) -> tuple[Tensor, Tensor]:
         """Walk one segment on and keep the state for the next; summed loss and its number of terms."""
         state = self._start(batch.fresh)
-        quantiles, location, scale, after = self.forecaster.scaled(batch.x, state)
+        numbers, unit, after = self.forecaster.scaled(batch.x, state)
         self._carried = {name: value.detach() for name, value in after.items()}
-        scaled = (batch.targets - location[..., None]) / scale[..., None]
-        known = _observed_so_far(batch.x, self.forecaster.scaler.num_observed(state)) >= WARM_UP
-        targets = torch.where(known[..., None], scaled, torch.nan).to(torch.float32)
-        return pinball_loss(quantiles, targets, self.levels)
+        # A roll-out is trained on its first step.
+        targets = batch.targets[..., : numbers.shape[-2]]
+        scaler = self.forecaster.inputs.scaler
+        if self.forecaster.head.needs_unit and scaler is not None:
+            known = _observed_so_far(batch.x, scaler.num_observed(state)) >= WARM_UP
+            targets = torch.where(known[..., None], targets, torch.nan)
+        return self.forecaster.head.loss(numbers, targets, unit)
 
     def _start(self, fresh: Tensor) -> State:
         """The carried state, lanes marked fresh put back to the initial one."""

@@ -80,7 +80,7 @@ def check_num_rows(num_rows: int, field: str, max_rows: int) -> None:
 
 
 def bad_rows(values: Rows, manifest: Manifest) -> npt.NDArray[np.bool_]:
-    """(R,): rows (R, F) with an infinity, no index of a category, or no value where the model requires one."""
+    """(R,): rows (R, F) with an infinity, no category's index, or no value where the model requires one."""
     bad = _no_category(values, manifest)
     finite = np.isfinite(values)
     if finite.all():

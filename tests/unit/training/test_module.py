@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from models.forecaster import Architecture, Forecaster
+from models.heads.quantile import pinball_loss
 from models.state import initial_state
 from training import scores
 from training.dataset import WARM_UP
-from training.module import ForecasterModule, pinball_loss
+from training.module import ForecasterModule
 from training.segments import Segment, targets_of
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -68,9 +69,10 @@ def test_loss_is_taken_in_scaled_units_after_the_warm_up() -> None:
     module, rows = _module(), _rows()
     total, terms = module._advance(_segment(rows, 0, 12, [True, True]))
     state = initial_state(module.forecaster.state_init(), 2)
-    quantiles, location, scale, _ = module.forecaster.scaled(torch.from_numpy(rows[..., None]), state)
+    quantiles, unit, _ = module.forecaster.scaled(torch.from_numpy(rows[..., None]), state)
     targets = np.stack([targets_of(lane, HORIZON) for lane in rows])
-    scaled = (targets - location.numpy()[..., None]) / scale.numpy()[..., None]
+    assert unit is not None
+    scaled = (targets - unit.location.numpy()) / unit.scale.numpy()
     scaled[:, : WARM_UP - 1] = np.nan
     expected = np.nansum(scores.pinball(scaled, quantiles.detach().numpy(), np.array(LEVELS)))
     assert total.item() == pytest.approx(expected, rel=1e-5)

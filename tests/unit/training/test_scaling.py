@@ -64,10 +64,12 @@ def test_rows_are_scaled_by_what_was_seen(x: np.ndarray, whole: bool) -> None:
     for chunk in [x] if whole else x[:, None]:
         scaled, state = scaler(torch.from_numpy(chunk[None].copy()), state)
         found.append(scaled)
-        read_out = scaler.location_and_scale(state)
+        unit = scaler.unit(state)
     inputs, location, scale = _plainly(x)
     np.testing.assert_allclose(torch.cat([s.inputs[0] for s in found]), inputs, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(torch.cat([s.location[0, :, 0] for s in found]), location)
     np.testing.assert_allclose(torch.cat([s.scale[0, :, 0] for s in found]), scale)
-    np.testing.assert_allclose([value.item() for value in read_out], [location[-1], scale[-1]])
+    np.testing.assert_allclose([unit.location.item(), unit.scale.item()], [location[-1], scale[-1]])
+    mean = np.nanmean(x[:, 0]) if (~np.isnan(x[:, 0])).any() else 0.0
+    np.testing.assert_allclose([unit.mean.item(), scaled.mean[0, -1].item()], [mean, mean], atol=1e-6)
     assert scaler.num_observed(state).item() == (~np.isnan(x[:, 0])).sum()
