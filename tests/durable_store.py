@@ -15,6 +15,8 @@ class DurableStore:
     Attributes:
         failing: names of methods that raise StoreUnavailable.
         gate: commits wait for it.
+        begun: the session ids of each commit.
+        refusing: sessions whose commits raise StoreUnavailable.
     """
 
     is_durable = True
@@ -23,9 +25,11 @@ class DurableStore:
         self.is_shared = is_shared
         self.records: dict[str, Record] = {}
         self.failing: set[str] = set()
+        self.refusing: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.entered = asyncio.Event()
+        self.begun: list[list[str]] = []
         self.loaded: list[list[str]] = []
         self.num_commits = 0
         self._token = 0
@@ -45,11 +49,15 @@ class DurableStore:
         return self.records.get(session_id)
 
     async def commit(self, _model, changes):
+        states = changes.states()
+        self.begun.append(list(changes.session_ids))
         self.entered.set()
         await self.gate.wait()
         self._check("commit")
+        if self.refusing.intersection(changes.session_ids):
+            raise StoreUnavailable("it was told to")
         self.num_commits += 1
-        states, tokens, refused = changes.states(), changes.tokens.copy(), []
+        tokens, refused = changes.tokens.copy(), []
         for index, name in enumerate(changes.session_ids):
             there = self.records.get(name)
             token, before = int(changes.tokens[index]), int(changes.before[index])

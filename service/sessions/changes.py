@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
+from service.engine.arena import Slots
 from service.engine.runner import Rows
 from service.sessions.batch import Batch
 from service.sessions.frame import Integers
 from service.sessions.plan import BatchPlan
 from service.sessions.residency import Residency
 from service.store.contract import NO_TIME, Changes
+
+Mask = npt.NDArray[np.bool_]
 
 
 def changes_of(
@@ -27,9 +31,7 @@ def changes_of(
         moves &= ~np.isin(entries, list(planned.refused))
     if table.borrowed:
         moves &= ~np.isin(batch.slots[entries], list(table.borrowed))
-    versions = table.versions[batch.slots[entries]]
-    for version in np.unique(versions[moves]).tolist():
-        mine = moves & (versions == version)
+    for version, mine in _by_version(residency, batch.slots[entries], moves):
         if mine.all():
             yield entries, _changes(batch, planned, residency, version, entries, num_steps, rows, at_s)
         else:
@@ -38,6 +40,17 @@ def changes_of(
                 entries[mine],
                 _changes(batch, planned, residency, version, entries[mine], num_steps[mine], some, at_s),
             )
+
+
+def _by_version(residency: Residency, slots: Slots, moves: Mask) -> Iterator[tuple[int, Mask]]:
+    """Each version that sessions are on which a batch moved, and which of `slots` (N,) theirs are."""
+    if len(residency.versions) == 1:
+        if moves.any():
+            yield residency.versions.newest.index, moves
+        return
+    versions = residency.table.versions[slots]
+    for version in np.unique(versions[moves]).tolist():
+        yield version, moves & (versions == version)
 
 
 def _changes(
@@ -57,7 +70,7 @@ def _changes(
         given = planned.last_times_us[entries]
         last_times = np.where(given == NO_TIME, last_times, given)
     return Changes(
-        session_ids=[table.session_id(slot) for slot in slots.tolist()],
+        session_ids=table.session_ids(slots),
         tokens=table.tokens[slots],
         before=table.positions[slots],
         after=planned.positions[entries],

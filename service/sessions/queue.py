@@ -29,6 +29,7 @@ class FrameQueue:
         self._owner = np.zeros(capacity, np.int64)
         # Scratch: sessions whose steps wait before their history.
         self._is_ahead = np.zeros(capacity, bool)
+        self._is_held_back = np.zeros(capacity, bool)
         self.num_rows = 0
 
     def __bool__(self) -> bool:
@@ -58,6 +59,14 @@ class FrameQueue:
     def has_histories(self) -> bool:
         """Whether a history waits."""
         return bool(self._turns)
+
+    def hold_back(self, slots: Slots) -> None:
+        """What waits for these sessions is not taken until `let_go`: their last batch is not answered yet."""
+        self._is_held_back[slots] = True
+
+    def let_go(self, slots: Slots) -> None:
+        """Their batch is answered."""
+        self._is_held_back[slots] = False
 
     def take_steps(self, max_entries: int) -> list[Part]:
         """The next batch of entries that are no histories: no session twice."""
@@ -132,7 +141,7 @@ class FrameQueue:
         if not waiting:
             return
         slots = waiting[0].slots if len(waiting) == 1 else np.concatenate([part.slots for part in waiting])
-        is_first = self._is_first(slots)
+        is_first = self._is_first(slots) & ~self._is_held_back[slots]
         left: list[Part] = []
         end = 0
         for part in waiting:
@@ -170,10 +179,11 @@ class FrameQueue:
         return is_first
 
     def _take_slices(self, max_entries: int, max_rows: int) -> Iterator[Part]:
-        """A slice of each session's history in turn, but of none whose earlier steps still wait."""
+        """A slice of each session's history in turn, but of none whose earlier rows still wait."""
         turns = [self._turns.popleft() for _ in range(len(self._turns))]
-        blocked = [slot for slot in turns if self._is_ahead[slot]]
-        free = [slot for slot in turns if not self._is_ahead[slot]]
+        is_blocked = self._is_ahead[turns] | self._is_held_back[turns]
+        blocked = [slot for slot, blocks in zip(turns, is_blocked.tolist(), strict=True) if blocks]
+        free = [slot for slot, blocks in zip(turns, is_blocked.tolist(), strict=True) if not blocks]
         self._turns.extend(blocked)
         self._turns.extend(free[max_entries:])
         taken = free[:max_entries]

@@ -39,6 +39,8 @@ class Upkeep:
         Raises:
             StoreUnavailable: later, then.
         """
+        # Sessions that the store did not take when they left memory are tried again, though no row comes.
+        self._worker.wake()
         await self._save()
         while self._worker.residency.is_upgrading and await self._upgrade():
             pass

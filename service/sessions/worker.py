@@ -18,15 +18,13 @@ from service.errors import (
     QueueFull,
     StatecastError,
     StoreUnavailable,
-    TokenLost,
     UnknownVersion,
     UpgradeRefused,
 )
 from service.sessions.admin import SessionAdmin
 from service.sessions.batch import Batch, Part, join
-from service.sessions.changes import changes_of
+from service.sessions.commits import Commits
 from service.sessions.frame import NO_POSITION, Frame
-from service.sessions.outcome import Outcomes, fill_results
 from service.sessions.plan import BatchPlan, StepLimits, plan_batch
 from service.sessions.queue import FrameQueue
 from service.sessions.recovery import recover
@@ -43,6 +41,8 @@ _log = structlog.get_logger()
 _RETRY_AFTER_S = 0.1
 # Rows of an entry that still go whole beside single steps.
 _MAX_STEP_ROWS = 16
+# Fewer are not worth a batch of their own.
+_LEAST_HALF = 256
 # Rows of histories in one batch: as many as run at full speed or, while steps come, as many as a step
 # may well wait for.
 _HISTORY_ROWS = 8192
@@ -85,7 +85,7 @@ class SessionWorker:
 
     A batch is whatever waits when the previous one ends, at most one entry a session; there is no
     timer. Between batches sessions are loaded from the store that have been named since, and operations
-    run. With a durable store a batch is answered when the store has it.
+    run. With a durable store a batch is answered when the store has it; see `Commits`.
 
     A small batch runs on the event loop's thread, a large one and slices of histories in `executor`;
     everything else happens on the event loop. Tables and states change only between runs.
@@ -118,11 +118,14 @@ class SessionWorker:
         self._clock = clock
         self._executor = executor
         self._queue = FrameQueue(model.capacity, _MAX_STEP_ROWS)
+        self._commits = Commits(self.residency, self._queue, clock, self._committed)
         self._operations: deque[Callable[[], Awaitable[None]]] = deque()
         self._collectors: list[Callable[[], None]] = []
         self._turns = Turns(self._turn)
         # What the present turn goes on with beyond this turn of the event loop.
         self._task: asyncio.Task[None] | None = None
+        # Whether something came while it ran, and whether it took a batch.
+        self._was_called = self._took = False
         self._histories_are_next = False
         self._stepped_at_s = float("-inf")
         self._history_rows_per_s = 0.0
@@ -300,14 +303,18 @@ class SessionWorker:
         finally:
             if self._task is not None:
                 await asyncio.wait([self._task])
+            await self._commits.drained()
 
     def _turn(self) -> None:
         """Take a batch and apply it, or begin to."""
         if self._task is not None:
+            self._was_called = True
             return
         if not self._is_plain:
-            self._go_on(self._full_turn())
+            if self._operations or not self._commits.is_full:
+                self._go_on(self._full_turn())
             return
+        self._was_called = False
         self.residency.reset_dirty()
         self._collect()
         parts = self._take()
@@ -317,7 +324,7 @@ class SessionWorker:
                 self._go_on(self._apply(batch, is_history=is_history))
                 return
             planned = self._plan(batch)
-            self._commit(batch, planned, run(batch, planned, self.residency))
+            self._commits.enter(batch, planned, run(batch, planned, self.residency))
         if self._queue or not self._is_plain:
             self.wake()
 
@@ -330,9 +337,20 @@ class SessionWorker:
         self._task = None
         if not task.cancelled():
             task.result()
+        # What is held back comes with `_committed`: until then turns would find nothing.
+        can_take = self._queue and (self._took or self._commits.is_empty)
+        if can_take or self._was_called or self._operations or self.table.unloaded:
+            self.wake()
+
+    def _committed(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            self._turns.guard(task.result)
         self.wake()
 
     async def _full_turn(self) -> None:
+        self._was_called = False
+        if self._operations or self.residency.is_upgrading:
+            await self._commits.drained()
         while self._operations:
             self.residency.reset_dirty()
             await self._operations.popleft()()
@@ -343,6 +361,7 @@ class SessionWorker:
         if failed:
             self._refuse(failed)
         parts = self._take()
+        self._took = bool(parts)
         if parts:
             await self._apply(join(parts), is_history=parts[0].root is not None)
         await self.residency.save_leaving()
@@ -367,7 +386,14 @@ class SessionWorker:
         if self._histories_are_next or not self._queue.has_steps:
             taken = self._queue.take_slices(self._limits.max_batch_size, self._num_history_rows(now_s))
         self._histories_are_next = not taken
-        return self._still_wanted(taken or self._queue.take_steps(self._limits.max_batch_size), now_s)
+        return self._still_wanted(taken or self._queue.take_steps(self._num_steps()), now_s)
+
+    def _num_steps(self) -> int:
+        """While the store has one half of what is under way, the other half can run."""
+        if not self._commits.overlap:
+            return self._limits.max_batch_size
+        half = max(-(-self._queue.num_rows // 2), _LEAST_HALF)
+        return min(half, self._limits.max_batch_size)
 
     def _num_history_rows(self, now_s: float) -> int:
         if now_s - self._stepped_at_s > _STEPS_ARE_RECENT_S:
@@ -431,8 +457,9 @@ class SessionWorker:
                 elapsed_s = self._clock.monotonic_s() - began_s
                 self._history_rows_per_s = len(batch.values) / max(elapsed_s, 1e-6)
         if self.store.is_durable:
-            await self._store(batch, planned)
-        self._commit(batch, planned, outcomes)
+            await self._commits.begin(batch, planned, outcomes)
+        else:
+            self._commits.enter(batch, planned, outcomes)
 
     async def _upgrade(self, batch: Batch) -> None:
         try:
@@ -440,55 +467,3 @@ class SessionWorker:
         except StoreUnavailable as error:
             # They go on in memory; the batch itself will be refused if the store stays away.
             _log.warning("upgraded sessions are not saved yet", reason=str(error))
-
-    async def _store(self, batch: Batch, planned: BatchPlan) -> None:
-        """Hand a batch to the store; what it does not take is refused, the sessions loaded anew."""
-        made = changes_of(batch, planned, self.residency, self._clock.wall_s())
-        for entries, changes in made:
-            slots = batch.slots[entries]
-            try:
-                committed = await self.store.commit(self.model.name, changes)
-            except StoreUnavailable as error:
-                planned.refused.update(dict.fromkeys(entries.tolist(), error))
-                self.table.unload(slots)
-                continue
-            self.table.tokens[slots] = committed.tokens
-            refused = list(committed.refused)
-            for index in refused:
-                planned.refused[int(entries[index])] = TokenLost([changes.session_ids[index]])
-            if refused:
-                self.residency.lose(slots[refused])
-
-    def _commit(self, batch: Batch, planned: BatchPlan, outcomes: Outcomes) -> None:
-        last_times = planned.last_times_us
-        if planned.refused:
-            committed = np.ones(len(batch), bool)
-            committed[list(planned.refused)] = False
-            planned.positions[~committed] = -1
-            if planned.counts is not None:
-                planned.counts[:, ~committed] = 0
-            last_times = None if last_times is None else last_times[committed]
-            self.table.commit(batch.slots[committed], planned.positions[committed], last_times)
-        else:
-            self.table.commit(batch.slots, planned.positions, last_times)
-        self.counts.add_batch(batch, planned)
-        fill_results(batch, planned, outcomes)
-        self._settle(batch, planned)
-
-    def _settle(self, batch: Batch, planned: BatchPlan) -> None:
-        over: list[Part] = []
-        for part, span in batch.spans():
-            num_rows = int(batch.lengths[span].sum())
-            is_over = part.is_last or span.start in planned.refused
-            if is_over and not part.is_last:
-                assert part.entries is not None
-                num_rows = int(part.frame.lengths[part.entries[0]]) - part.offset
-            self._queue.finish(part, num_rows, is_over)
-            if is_over:
-                over.append(part)
-        if not planned.refused and len(over) == len(batch.parts):
-            self.table.settle_committed(batch.slots)
-        elif over:
-            self.table.settle(np.concatenate([part.slots for part in over]))
-        for part in over:
-            part.frame.settle(len(part))

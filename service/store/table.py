@@ -107,6 +107,10 @@ class SessionTable:
         """Whose slot it is."""
         return self._ids[slot]
 
+    def session_ids(self, slots: Slots) -> list[str]:
+        """Whose slots they are, (N,)."""
+        return list(map(self._ids.__getitem__, slots.tolist()))
+
     def is_still(self, slot: int, generation: int) -> bool:
         """`is_current` for one slot."""
         return self.generations.item(slot) == generation and not self._is_over(slot)

@@ -53,6 +53,7 @@ class StoreBench(Bench):
         self.worker = SessionWorker(served, limits, self.clock, executor, store, fetch)
         self.frames = []
         self.events = []
+        self.has_ended = False
         self.worker.admin.subscribe(lambda event, info: self.events.append((event, info.session_id)))
 
     async def position(self, session_id):
@@ -64,12 +65,12 @@ class StoreBench(Bench):
 async def serving(store, **options):
     with ThreadPoolExecutor(1) as executor:
         made = StoreBench(executor, store, **options)
-        task = asyncio.create_task(made.worker.run())
+        task = made.task = asyncio.create_task(made.worker.run())
         try:
             yield made
             made.check()
             assert not made.worker.table.num_waiting.any()
-            assert not task.done()
+            assert made.has_ended == task.done()
         finally:
             made.runner.gate.set()
             task.cancel()
