@@ -23,29 +23,33 @@ class Output(Protocol):
 
 
 class JsonLines:
-    """One object a line: session, position, time, and an array of steps for each quantile level."""
+    """One object a line: session, position, time, and an array of steps for each quantile level or label."""
 
     def show(self, session_id: str, time: datetime | None, result: "ForecastResult") -> None:
         """See `Output`."""
         for forecast in result.forecasts:
-            columns = zip(forecast.quantile_levels, forecast.values.T, strict=True)
+            names = forecast.labels or [f"{level:g}" for level in forecast.quantile_levels]
+            columns = zip(names, forecast.values.T, strict=True)
             line = {
                 "session": session_id,
                 "position": forecast.position,
                 "time": None if time is None else time.isoformat(),
                 "num_late": result.num_late,
                 "num_missing_steps": result.num_missing_steps,
-                "quantiles": {f"{level:g}": [_number(value) for value in steps] for level, steps in columns},
+                "probabilities" if forecast.labels else "quantiles": {
+                    name: [_number(value) for value in steps] for name, steps in columns
+                },
             }
             print(json.dumps(line), flush=True)
 
 
 class Lines:
-    """A table that grows by a line a forecast; it shows the next step's quantiles."""
+    """A table that grows by a line a forecast; it shows the next step's quantiles, or its likeliest label."""
 
     def __init__(self, model: "Model") -> None:
         columns = [("session", 16), ("position", 8), ("time", 25)]
-        self._columns = columns + [(f"next q{level:g}", 11) for level in model.quantile_levels]
+        levels = [(f"next q{level:g}", 11) for level in model.quantile_levels]
+        self._columns = columns + (levels or [("likeliest", 16), ("probability", 11)])
         # As wide as the columns are, whatever the terminal: they are not to be squeezed.
         self._console = Console(file=sys.stdout, width=sum(width + 2 for _, width in self._columns))
         self._is_first = True
@@ -55,6 +59,8 @@ class Lines:
         for forecast in result.forecasts:
             table = self._table()
             numbers = [f"{value:.6g}" for value in forecast.values[0]]
+            if forecast.labels:
+                numbers = [forecast.label, f"{forecast.values[0].max():.4f}"]
             when = "" if time is None else time.isoformat(sep=" ")
             table.add_row(session_id, str(forecast.position), when, *numbers)
             self._console.print(table, soft_wrap=True)

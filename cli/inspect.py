@@ -52,16 +52,25 @@ def _print_table(manifest: "Manifest") -> None:
 
 def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
     summary = manifest.training
-    features = [feature.name + (" (required)" if feature.required else "") for feature in manifest.features]
+    features = [
+        feature.name
+        + (f" ({len(feature.categories)} categories)" if feature.categories else "")
+        + (" (required)" if feature.required else "")
+        for feature in manifest.features
+    ]
     states = [f"{state.name} {list(state.shape)} {state.dtype}" for state in manifest.states]
     scores = [f"{name} {value:.4g}" for name, value in manifest.backtest.items()]
     return [
         ("digest", manifest.digest),
-        ("cell", manifest.cell),
+        ("task", _task(manifest)),
+        ("cell, head, decoder", f"{manifest.cell}, {manifest.head}, {manifest.decoder}"),
         ("features, target first", "\n".join(features)),
         ("frequency", f"{manifest.frequency}, season of {manifest.season_length} steps"),
         ("horizon", str(manifest.horizon)),
-        ("quantile levels", ", ".join(map(str, manifest.quantile_levels))),
+        (
+            "labels" if manifest.labels else "quantile levels",
+            ", ".join(map(_shown, manifest.labels)) or ", ".join(map(str, manifest.quantile_levels)),
+        ),
         (f"state, {manifest.state_bytes} bytes", "\n".join(states)),
         ("opset", str(manifest.opset)),
         (
@@ -72,3 +81,13 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         ("backtest", "\n".join(scores)),
         ("parity error", f"{manifest.parity_error:.2g}"),
     ]
+
+
+def _task(manifest: "Manifest") -> str:
+    of_what = {"ahead": "rows to come", "row": "the row at hand", "series": "the series"}
+    return f"{manifest.task} of {of_what[manifest.predicts]}"
+
+
+def _shown(label: str) -> str:
+    """A line break among characters would break the table's line."""
+    return label if label.isprintable() and label.strip() else repr(label)

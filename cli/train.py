@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from models.manifest import Manifest
     from training.train import Published
 
-_METRICS = ("mae", "mase", "smape", "weighted_quantile_loss", "coverage")
+_METRICS = ("mae", "mase", "smape", "weighted_quantile_loss", "coverage", "accuracy", "log_loss")
 
 
 @options_of(TrainSettings, config_help="options file (TOML), the names with underscores; flags beat it")
@@ -61,15 +61,16 @@ def _report(published: "Published", settings: TrainSettings) -> None:
 
 
 def _score_table(manifest: "Manifest") -> "Table":
-    """The backtest, beside seasonal naive where that has the same score."""
+    """The backtest, beside seasonal naive, or the most frequent label, where that has the same score."""
     from rich.table import Table
 
     table = Table(title="backtest on the validation part", title_justify="left")
     table.add_column("score")
     table.add_column("model", justify="right")
-    table.add_column("seasonal naive", justify="right")
+    baseline = "most frequent" if manifest.labels else "seasonal naive"
+    table.add_column(baseline, justify="right")
     for metric in _METRICS:
         if metric in manifest.backtest:
-            naive = manifest.backtest.get(f"seasonal_naive_{metric}")
+            naive = manifest.backtest.get(f"{baseline.replace(' ', '_')}_{metric}")
             table.add_row(metric, f"{manifest.backtest[metric]:.4g}", "" if naive is None else f"{naive:.4g}")
     return table

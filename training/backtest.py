@@ -11,6 +11,7 @@ from models.artifact import FORECAST, ROWS, next_name, unseal
 from models.manifest import Manifest
 from training import scores
 from training.dataset import SeriesData
+from training.label_scores import label_scores
 from training.segments import targets_of
 
 _CHUNK = 512
@@ -38,12 +39,15 @@ def backtest(content: bytes, series: Sequence[SeriesData]) -> dict[str, float]:
 
     Returns:
         mae, smape, weighted_quantile_loss and coverage over all forecasts, mase as the mean over the
-        series; the same point scores of seasonal naive. A score that has no data is left out.
+        series; the same point scores of seasonal naive. Of a classifier, what `label_scores` gives. A score
+        that has no data is left out.
     """
     _, manifest = unseal(content)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    if manifest.labels:
+        return label_scores(manifest, series, [_held_out_stream(session, manifest, one) for one in series])
     judged = [_judge(session, manifest, one) for one in series]
     return {name: value for name, value in _scores(judged, manifest) if np.isfinite(value)}
 
@@ -60,6 +64,15 @@ def stream(
         state = dict(zip(state, after, strict=True))
         forecasts.append(forecast[0])
     return np.concatenate(forecasts)
+
+
+def _held_out_stream(
+    session: onnxruntime.InferenceSession, manifest: Manifest, one: SeriesData
+) -> npt.NDArray[np.float32]:
+    """Of a series that nothing is held out of, nothing is forecast."""
+    if one.validation_start < len(one.times):
+        return stream(session, manifest, one.values)
+    return np.zeros((0, manifest.horizon, manifest.num_columns), np.float32)
 
 
 def _judge(session: onnxruntime.InferenceSession, manifest: Manifest, one: SeriesData) -> _Judged:

@@ -30,25 +30,39 @@ class SeriesData:
         times: (T,) datetime64[us], UTC, one step of the frequency apart.
         values: (T, F) float64, raw units, target first; NaN where missing, gaps in time included.
         validation_start: index of the first step that training may not see.
+        labelled: (T,) float64, the target where it is none of the features.
     """
 
     id: str
     times: npt.NDArray[np.datetime64]
     values: npt.NDArray[np.float64]
     validation_start: int
+    labelled: npt.NDArray[np.float64] | None = None
 
     @property
     def target(self) -> npt.NDArray[np.float64]:
-        """(T,) the target."""
-        return self.values[:, 0]
+        """(T,) the target; of a classifier, indices of its labels."""
+        return self.values[:, 0] if self.labelled is None else self.labelled
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Every series of a file, in the file's order, and the features' names."""
+    """Every series of a file, in the file's order, and the features' names.
+
+    Attributes:
+        categories: of each feature; empty for a number.
+        labels: of the target, where it is one of several.
+    """
 
     features: tuple[str, ...]
     series: tuple[SeriesData, ...]
+    categories: tuple[tuple[str, ...], ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def num_categories(self) -> tuple[int, ...]:
+        """Of each feature, 0 for a number."""
+        return tuple(map(len, self.categories))
 
 
 def read_dataset(settings: TrainSettings) -> Dataset:
@@ -58,7 +72,11 @@ def read_dataset(settings: TrainSettings) -> Dataset:
         DataError: names the row, the column or the series, what was expected and what was found.
     """
     table = read_table(
-        settings.data, id_column=settings.id_column, time_column=settings.time_column, target=settings.target
+        settings.data,
+        id_column=settings.id_column,
+        time_column=settings.time_column,
+        target=settings.target,
+        categorical={*settings.categorical, *(() if settings.task == "regression" else [settings.target])},
     )
     for name in settings.required:
         if name not in table.features:
@@ -70,7 +88,7 @@ def read_dataset(settings: TrainSettings) -> Dataset:
     series = [
         _one(table, name, members, frequency, required, settings) for name, members in _by_series(table.ids)
     ]
-    return Dataset(table.features, tuple(series))
+    return Dataset(table.features, tuple(series), table.categories)
 
 
 def validation_start(num_steps: int, horizon: int, fraction: float) -> int:
@@ -122,7 +140,8 @@ def _one(
     index = np.concatenate([[0], np.cumsum(steps)])
     grid = np.full((index[-1] + 1, values.shape[1]), np.nan)
     grid[index] = values
-    _check_length(table, name, grid, settings)
+    if settings.predicts != "series":
+        _check_length(table, name, grid, settings)
     return SeriesData(
         id=name,
         times=_grid_times(times, steps, frequency),

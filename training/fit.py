@@ -23,8 +23,17 @@ from training.settings import SettingsError, TrainSettings
 _FREE_ON_RESUME = {"output", "data", "max_epochs", "patience", "threads", "work_dir", "resume"}
 
 
-def build(settings: TrainSettings, num_features: int) -> Forecaster:
-    """A forecaster with starting weights, drawn from torch's global random stream."""
+def build(
+    settings: TrainSettings,
+    num_features: int,
+    *,
+    labels: tuple[str, ...] = (),
+    categories: tuple[int, ...] = (),
+) -> Forecaster:
+    """A forecaster with starting weights, drawn from torch's global random stream.
+
+    `labels` and the features' `categories` are as in `models.forecaster.Architecture`.
+    """
     return Forecaster(
         Architecture(
             cell=settings.cell,
@@ -33,7 +42,15 @@ def build(settings: TrainSettings, num_features: int) -> Forecaster:
             num_layers=settings.num_layers,
             dropout=settings.dropout,
             horizon=settings.horizon,
-            quantile_levels=settings.quantile_levels,
+            quantile_levels=settings.quantile_levels if settings.task == "regression" else (),
+            residual=settings.residual,
+            task=settings.task,
+            predicts=settings.predicts,
+            head=settings.head,
+            decoder=settings.decoder,
+            num_paths=settings.sample_paths if settings.decoder == "roll-out" else 0,
+            labels=labels,
+            categories=categories if any(categories) else (),
         )
     )
 
@@ -49,7 +66,7 @@ def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) ->
     with _quiet(), _threads(settings.threads), _work_dir(settings) as directory:
         lightning.seed_everything(settings.seed, verbose=False)
         module = ForecasterModule(
-            build(settings, len(dataset.features)),
+            build(settings, len(dataset.features), labels=dataset.labels, categories=dataset.num_categories),
             learning_rate=settings.learning_rate,
             missing_rate=settings.missing_rate,
             required=tuple(dataset.features.index(name) for name in settings.required),
@@ -99,11 +116,15 @@ class _Segments(lightning.LightningDataModule):
             segment_length=self._settings.segment_length,
             seed=self._settings.seed,
             epoch=self.trainer.current_epoch,
+            lead=self._settings.lead,
         )
 
     def val_dataloader(self) -> ValidationSegments:
         return ValidationSegments(
-            self._dataset.series, horizon=self._settings.horizon, batch_size=self._settings.batch_size
+            self._dataset.series,
+            horizon=self._settings.horizon,
+            batch_size=self._settings.batch_size,
+            lead=self._settings.lead,
         )
 
 

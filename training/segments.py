@@ -48,16 +48,17 @@ class _Piece:
     stop: int
 
 
-def targets_of(target: npt.NDArray[np.float64], horizon: int) -> npt.NDArray[np.float64]:
-    """(N, K): row t holds target[t + 1 : t + 1 + K], NaN past the end of `target` (N,)."""
-    padded = np.concatenate([target[1:], np.full(horizon, np.nan)])
+def targets_of(target: npt.NDArray[np.float64], horizon: int, lead: int = 1) -> npt.NDArray[np.float64]:
+    """(N, K): row t holds target[t + lead : t + lead + K], NaN past the end of `target` (N,)."""
+    padded = np.concatenate([target[lead:], np.full(horizon - 1 + lead, np.nan)])
     return np.lib.stride_tricks.sliding_window_view(padded, horizon)
 
 
 class TrainingSegments:
     """One epoch of training. Made anew from (seed, epoch): an epoch can be replayed or resumed.
 
-    No row and no target lies in any series' validation part.
+    No row and no target lies in any series' validation part. A forecast's first step is `lead` rows after
+    the row that it is made at: 1, or 0 for a label of the row itself.
     """
 
     def __init__(
@@ -69,9 +70,13 @@ class TrainingSegments:
         segment_length: int,
         seed: int,
         epoch: int,
+        lead: int = 1,
     ) -> None:
-        self._series = [one.values[: one.validation_start] for one in series]
-        self._targets = [targets_of(values[:, 0], horizon) for values in self._series]
+        trained = [one for one in series if one.validation_start]
+        self._series = [one.values[: one.validation_start] for one in trained]
+        self._targets = [targets_of(one.target[: one.validation_start], horizon, lead) for one in trained]
+        # A forecast of what comes needs a scale, a label of the row at hand does not.
+        self._fewest_rows = WARM_UP + 1 if lead else 1
         total = sum(len(values) for values in self._series)
         # No more lanes than there are pieces for, or most of them would stand idle.
         shortest = MIN_PIECE_SEGMENTS * segment_length
@@ -98,19 +103,20 @@ class TrainingSegments:
         offset = int(random.integers(self._piece_length)) if num > self._piece_length else 0
         cuts = [0, *range(offset, num, self._piece_length), num]
         for start, stop in itertools.pairwise(cuts):
-            if stop - start > WARM_UP:
+            if stop - start >= self._fewest_rows:
                 yield _Piece(values, targets, start, stop)
 
 
 class ValidationSegments:
     """Every series from its first row on, judged only at origins whose every target is held out."""
 
-    def __init__(self, series: Sequence[SeriesData], *, horizon: int, batch_size: int) -> None:
+    def __init__(self, series: Sequence[SeriesData], *, horizon: int, batch_size: int, lead: int = 1) -> None:
         self._pieces = []
+        judged = [one for one in series if one.validation_start < len(one.times)]
         # Series of like length walk together, so that few lanes wait for the longest.
-        for one in sorted(series, key=lambda one: len(one.times)):
-            targets = targets_of(one.target, horizon).copy()
-            targets[: one.validation_start - 1] = np.nan
+        for one in sorted(judged, key=lambda one: len(one.times)):
+            targets = targets_of(one.target, horizon, lead).copy()
+            targets[: max(one.validation_start - lead, 0)] = np.nan
             self._pieces.append(_Piece(one.values, targets, 0, len(one.times)))
         self._batch_size = batch_size
 

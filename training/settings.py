@@ -5,11 +5,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from models.frequency import Frequency
+from models.manifest import Predicts, Task
+from training.task_options import DECODERS, check_task, with_defaults
 
 # A directory of the repository and a word in URLs and metrics.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -34,10 +36,31 @@ class TrainSettings(BaseModel):
     target: str = Field("y", description="column to forecast; further columns are covariates")
     required: tuple[str, ...] = Field((), description="features whose missing values are refused")
 
+    task: Task = Field("regression", description="what is forecast: a quantity, or which of several labels")
+    predicts: Predicts = Field(
+        "ahead", description="rows to come, the row at hand, or the series; of labels, by default the row"
+    )
+    head: str = Field(
+        "quantile",
+        description="of a regression: quantile, gaussian, student-t or negative-binomial (counts)",
+    )
+    decoder: str = Field(
+        "direct", description="the horizon at once (direct), by a second recurrence, or by roll-out"
+    )
+    sample_paths: int = Field(
+        64, ge=0, le=4096, description="paths of a roll-out; 0 rolls out the median alone"
+    )
+    loss_at: Literal["every-row", "end"] = Field(
+        "every-row", description="where a series' label is learned: at each of its rows, or its last"
+    )
+    categorical: tuple[str, ...] = Field((), description="covariates that are words, not numbers")
+    text_column: str | None = Field(None, description="column of texts, each a series with a label")
+
     cell: str = Field("lstm", description="recurrent cell: lstm or gru")
     hidden_size: int = Field(64, ge=1, le=4096, description="units in each layer")
     num_layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")
+    residual: bool = Field(False, description="layers above the first add their input to their output")
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.1, 0.5, 0.9), min_length=1, description="quantiles to forecast, ascending"
     )
@@ -60,6 +83,11 @@ class TrainSettings(BaseModel):
     resume: bool = Field(False, description="go on from the last checkpoint in the work directory, if any")
 
     @property
+    def lead(self) -> int:
+        """Rows from the one that a forecast is made at to its first step."""
+        return 1 if self.predicts == "ahead" else 0
+
+    @property
     def repository(self) -> Path:
         return self.output.parent
 
@@ -80,7 +108,7 @@ class TrainSettings(BaseModel):
             if name not in cls.model_fields:
                 raise SettingsError(_unknown(name, cls.model_fields))
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(with_defaults(values))
         except ValidationError as error:
             raise SettingsError(_explain(error)) from error
 
@@ -99,6 +127,13 @@ class TrainSettings(BaseModel):
             raise ValueError(f"expected one of {', '.join(CELLS)}")
         return cell
 
+    @field_validator("decoder")
+    @classmethod
+    def _known_decoder(cls, decoder: str) -> str:
+        if decoder not in DECODERS:
+            raise ValueError(f"expected one of {', '.join(DECODERS)}")
+        return decoder
+
     @field_validator("output")
     @classmethod
     def _has_a_name(cls, output: Path) -> Path:
@@ -114,6 +149,7 @@ class TrainSettings(BaseModel):
             raise ValueError("id_column, time_column, target: expected three different columns")
         if self.resume and self.work_dir is None:
             raise ValueError("resume: expected a work_dir that holds the checkpoint")
+        check_task(self)
         return self
 
 

@@ -1,6 +1,7 @@
 """Read a CSV or Parquet file into typed columns, and say where it is wrong."""
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,8 @@ class Table:
         ids: (N,) the series' names.
         times: (N,) datetime64[us], UTC.
         features: the columns of `values`; the target first, then the covariates in the file's order.
-        values: (N, F) float64, NaN where missing.
+        values: (N, F) float64, NaN where missing; of a categorical column, indices of its categories.
+        categories: of each feature, sorted; empty for a number.
     """
 
     path: Path
@@ -33,16 +35,19 @@ class Table:
     times: npt.NDArray[np.datetime64]
     features: tuple[str, ...]
     values: npt.NDArray[np.float64]
+    categories: tuple[tuple[str, ...], ...]
 
 
-def read_table(path: Path, *, id_column: str, time_column: str, target: str) -> Table:
-    """Read `path`; without `id_column` the whole file is one series.
+def read_table(
+    path: Path, *, id_column: str, time_column: str, target: str, categorical: Collection[str] = ()
+) -> Table:
+    """Read `path`; without `id_column` the whole file is one series. `categorical` columns hold words.
 
     Raises:
         DataError: names the row and the column, what was expected and what was found.
     """
-    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    for column in (time_column, target):
+    frame = _read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
+    for column in (time_column, target, *categorical):
         if column not in frame.columns:
             raise DataError(
                 path, expected=f"a column {column!r}", found=f"columns {', '.join(frame.columns)}"
@@ -50,14 +55,31 @@ def read_table(path: Path, *, id_column: str, time_column: str, target: str) -> 
     if frame.empty:
         raise DataError(path, expected="at least one row", found="none")
     features = (target, *(c for c in frame.columns if c not in (id_column, time_column, target)))
+    words = {feature: symbols(frame[feature]) for feature in features if feature in categorical}
     return Table(
         path=path,
         rows=frame.index.to_numpy(dtype=np.int64),
         ids=_ids(path, frame, id_column),
         times=_times(path, frame[time_column]),
         features=features,
-        values=np.column_stack([_numbers(path, frame[feature]) for feature in features]),
+        values=np.column_stack(
+            [words[name][1] if name in words else _numbers(path, frame[name]) for name in features]
+        ),
+        categories=tuple(words[name][0] if name in words else () for name in features),
     )
+
+
+def symbols(column: "pd.Series[str]") -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
+    """The categories that occur in a column, sorted, and each row's index among them; NaN where missing."""
+    text = [str(value).strip() for value in column]
+    present = [word for word, known in zip(text, column.notna(), strict=True) if known and not _missing(word)]
+    categories = tuple(sorted(set(present)))
+    place = {category: float(index) for index, category in enumerate(categories)}
+    return categories, np.array([place.get(word, np.nan) for word in text])
+
+
+def _missing(word: str) -> bool:
+    return word.lower() in _MISSING
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -73,7 +95,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path) -> pd.DataFrame:
     """Every cell as text, so that a wrong one can be quoted as it stands; the index is the line number."""
     _check_header(path)
     try:

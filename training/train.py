@@ -6,12 +6,13 @@ from pathlib import Path
 from models.artifact import seal
 from models.manifest import FeatureSpec, Manifest
 from training.backtest import backtest
-from training.dataset import read_dataset, summary
+from training.dataset import summary
 from training.describe import manifest_for
 from training.export import to_onnx
 from training.fit import fit
 from training.parity import check_parity
 from training.publish import publish
+from training.read import read
 from training.settings import TrainSettings
 
 
@@ -32,14 +33,17 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
         SettingsError: the options.
         ParityError: the exported file computes something else than the fitted module.
     """
-    dataset = read_dataset(settings)
+    dataset = read(settings)
     forecaster = fit(settings, dataset, progress=progress)
     model = to_onnx(forecaster)
     manifest = manifest_for(
         model,
         forecaster,
         name=settings.name,
-        features=[FeatureSpec(name=name, required=name in settings.required) for name in dataset.features],
+        features=[
+            FeatureSpec(name=name, required=name in settings.required, categories=categories)
+            for name, categories in zip(dataset.features, dataset.categories, strict=True)
+        ],
         frequency=settings.freq,
         training=summary(dataset.series),
         backtest={},

@@ -1,0 +1,84 @@
+"""Options that depend on each other: the task, what it predicts, its head, its decoder and its file."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from training.settings import TrainSettings
+
+DECODERS = ("direct", "recurrent", "roll-out")
+# The first of each task is taken where none is named.
+HEADS_OF = {
+    "regression": ("quantile", "gaussian", "student-t", "negative-binomial"),
+    "binary": ("binary",),
+    "classification": ("classes",),
+    "next-symbol": ("classes",),
+}
+
+
+def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What follows from the options that were given, where it was not given itself.
+
+    A plain text is there to be written on, a column of texts to be labelled; a label is that of the row at
+    hand, one step; characters are a second apart, as they have no times.
+    """
+    values = dict(given)
+    is_text = str(values.get("data", "")).endswith(".txt")
+    has_texts = values.get("text_column") is not None
+    if is_text or has_texts:
+        values.setdefault("task", "next-symbol" if is_text else "classification")
+        values.setdefault("freq", "s")
+    task = values.get("task", "regression")
+    if task in ("binary", "classification"):
+        values.setdefault("predicts", "series" if has_texts else "row")
+    if task == "next-symbol" or values.get("predicts", "ahead") != "ahead":
+        values.setdefault("horizon", 1)
+    if task in HEADS_OF:
+        values.setdefault("head", HEADS_OF[task][0])
+    return values
+
+
+def check_task(settings: "TrainSettings") -> None:
+    """Hold the options against each other.
+
+    Raises:
+        ValueError: names the option, what was expected and what was found.
+    """
+    s, heads = settings, HEADS_OF[settings.task]
+    is_text, rolls = s.data.suffix == ".txt", s.decoder == "roll-out"
+    rules = [
+        (s.head in heads, "head", f"for task {s.task}, one of {', '.join(heads)}", s.head),
+        (
+            s.predicts == "ahead" or s.task in ("binary", "classification"),
+            "predicts",
+            f"ahead for task {s.task}",
+            s.predicts,
+        ),
+        (s.predicts == "ahead" or s.horizon == 1, "horizon", f"1, as {s.predicts} is predicted", s.horizon),
+        (
+            s.task == "regression" or not rolls,
+            "decoder",
+            f"direct or recurrent for task {s.task}",
+            s.decoder,
+        ),
+        # Each step is a copy of the cell in the graph.
+        (not rolls or s.horizon <= 96, "horizon", "at most 96 to be rolled out", s.horizon),
+        (
+            s.predicts == "ahead" or s.target not in s.required,
+            "required",
+            f"features only, as {s.target} is what is predicted",
+            s.target,
+        ),
+        (s.target not in s.categorical, "categorical", "covariates, not the target", s.target),
+        (not is_text or s.task == "next-symbol", "task", "next-symbol for a plain text", s.task),
+        (not is_text or s.text_column is None, "text_column", "a CSV file as data", str(s.data)),
+        (
+            s.text_column is None or s.predicts == "series",
+            "predicts",
+            "series, as each text has one label",
+            s.predicts,
+        ),
+    ]
+    for holds, option, expected, found in rules:
+        if not holds:
+            raise ValueError(f"{option}: expected {expected}, found {found!r}")
