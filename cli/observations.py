@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -36,9 +36,13 @@ class _Layout:
     series: int | None
     time: int | None
     features: list[int]
+    # Of each feature, what is sent for a category; empty for a number.
+    indices: Sequence[Mapping[str, int]]
 
 
-def read(lines: Iterable[str], features: Sequence[str], session_id: str) -> Iterator[Observation]:
+def read(
+    lines: Iterable[str], features: Sequence[str], session_id: str, indices: Sequence[Mapping[str, int]] = ()
+) -> Iterator[Observation]:
     """Observations in the order of the lines; blank lines are passed over.
 
     Args:
@@ -46,6 +50,7 @@ def read(lines: Iterable[str], features: Sequence[str], session_id: str) -> Iter
             named as each feature, in any order, others ignored. Or, for a model of one feature, bare numbers.
         features: the model's, in order.
         session_id: the series of rows that have no `unique_id`.
+        indices: of each feature, what is sent for each of its categories; empty for a number.
 
     Raises:
         DataError: names the line, the column, what was expected and found. An empty cell is a missing value.
@@ -55,12 +60,13 @@ def read(lines: Iterable[str], features: Sequence[str], session_id: str) -> Iter
     if first is None:
         raise DataError(1, "header", _expected(features), "nothing")
     number, cells = first
-    if len(features) == 1 and len(cells) == 1 and _is_number(cells[0]):
-        layout, header = _Layout(1, None, None, [0]), ["value"]
+    indices = indices or [{}] * len(features)
+    if len(features) == 1 and len(cells) == 1 and (_is_number(cells[0]) or cells[0] in indices[0]):
+        layout, header = _Layout(1, None, None, [0], indices), ["value"]
         yield _observation(number, cells, layout, header, session_id)
     else:
         header = [cell.strip() for cell in cells]
-        layout = _layout(number, header, features)
+        layout = _layout(number, header, features, indices)
     for number, cells in rows:
         yield _observation(number, cells, layout, header, session_id)
 
@@ -80,7 +86,9 @@ def _rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, cells
 
 
-def _layout(line: int, header: list[str], features: Sequence[str]) -> _Layout:
+def _layout(
+    line: int, header: list[str], features: Sequence[str], indices: Sequence[Mapping[str, int]]
+) -> _Layout:
     for name in header:
         if header.count(name) > 1 and name in (*features, SERIES_COLUMN, TIME_COLUMN):
             raise DataError(line, "header", "each column once", f"{name!r} {header.count(name)} times")
@@ -89,7 +97,7 @@ def _layout(line: int, header: list[str], features: Sequence[str]) -> _Layout:
         found = f"no column {', '.join(map(repr, missing))} in {', '.join(header)}"
         raise DataError(line, "header", _expected(features), found)
     series, time = (header.index(name) if name in header else None for name in (SERIES_COLUMN, TIME_COLUMN))
-    return _Layout(len(header), series, time, [header.index(name) for name in features])
+    return _Layout(len(header), series, time, [header.index(name) for name in features], indices)
 
 
 def _expected(features: Sequence[str]) -> str:
@@ -107,7 +115,10 @@ def _observation(
         if not session_id:
             raise DataError(line, SERIES_COLUMN, "a name", "an empty cell")
     time = None if layout.time is None else _time(line, cells[layout.time].strip())
-    values = [_number(line, header[column], cells[column].strip()) for column in layout.features]
+    values = [
+        _value(line, header[column], cells[column].strip(), index)
+        for column, index in zip(layout.features, layout.indices, strict=True)
+    ]
     return Observation(line, session_id, time, values)
 
 
@@ -118,6 +129,14 @@ def _time(line: int, text: str) -> datetime:
         expected = "a date or time such as 2024-05-01 or 2024-05-01T13:00:00Z"
         raise DataError(line, TIME_COLUMN, expected, repr(text)) from None
     return time.astimezone(UTC) if time.tzinfo else time
+
+
+def _value(line: int, column: str, text: str, index: Mapping[str, int]) -> float:
+    if not text or not index:
+        return _number(line, column, text)
+    if text not in index:
+        raise DataError(line, column, f"one of {', '.join(index)}, or an empty cell", repr(text))
+    return float(index[text])
 
 
 def _number(line: int, column: str, text: str) -> float:

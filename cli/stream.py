@@ -110,7 +110,12 @@ def _stream(
     from cli.served_model import only_model
 
     model = client.model(model_name) if model_name else only_model(client)
-    observations = read(lines, [feature.name for feature in model.features], session_id)
+    observations = read(
+        lines,
+        [feature.name for feature in model.features],
+        session_id,
+        [feature.index for feature in model.features],
+    )
     output: Output = JsonLines() if json_lines else Lines(model)
     num_late = 0
     with client.stream(model, max_frames_in_flight=depth) as stream:

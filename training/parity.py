@@ -8,7 +8,7 @@ import onnxruntime
 import torch
 
 from models.artifact import FORECAST, READ_OUT, ROWS, next_name
-from models.forecaster import Architecture, Forecaster
+from models.forecaster import Forecaster
 from models.state import initial_state
 
 Array = npt.NDArray[np.float64]
@@ -50,7 +50,7 @@ def check_parity(content: bytes, forecaster: Forecaster, seed: int = 0) -> float
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    rows = _random_rows(forecaster.architecture, seed)
+    rows = _random_rows(forecaster, seed)
     expected, scale = _by_torch(forecaster, rows)
     largest = 0.0
     for chunks in _CHUNKINGS:
@@ -62,16 +62,19 @@ def check_parity(content: bytes, forecaster: Forecaster, seed: int = 0) -> float
     return largest
 
 
-def _random_rows(architecture: Architecture, seed: int) -> npt.NDArray[np.float64]:
+def _random_rows(forecaster: Forecaster, seed: int) -> npt.NDArray[np.float64]:
     """(B, T, F): random walks at small and large levels, a tenth missing, one series missing at first.
 
-    Categories are any of theirs, and one that there is not.
+    Categories are any of theirs, and one that there is not; counts are small and large ones.
     """
+    architecture = forecaster.architecture
     random = np.random.default_rng(seed)
     shape = (_NUM_SERIES, _NUM_ROWS, architecture.num_features)
     level = np.array([0.0, -40.0, 1e4, 1e6])[:, None, None]
     step = np.array([1.0, 0.1, 30.0, 100.0])[:, None, None]
     rows: npt.NDArray[np.float64] = level + step * random.normal(size=shape).cumsum(axis=1)
+    if forecaster.head.counts:
+        rows[..., 0] = random.poisson([[0.3], [4.0], [60.0], [1e3]], shape[:2])
     for column, num in enumerate(architecture.categories):
         if num:
             rows[..., column] = random.integers(0, num + 1, size=shape[:2])
@@ -91,9 +94,8 @@ def _by_torch(
         _, unit, _ = forecaster.scaled(x, state)
         outputs = {FORECAST: forecast, READ_OUT: forecaster.read_out(after)}
     outputs |= {next_name(name): value for name, value in after.items()}
-    # A probability is its own unit.
-    scale = unit.scale[..., 0] if unit is not None and forecaster.head.needs_unit else torch.ones(x.shape[:2])
-    return {name: value.numpy() for name, value in outputs.items()}, scale.numpy()
+    size = forecaster.head.size(unit)[..., 0].expand(x.shape[:2])
+    return {name: value.numpy() for name, value in outputs.items()}, size.numpy()
 
 
 def _by_onnxruntime(

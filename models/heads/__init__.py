@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from models.heads.binary import BinaryHead
 from models.heads.classes import ClassesHead
 from models.heads.gaussian import GaussianHead
+from models.heads.negative_binomial import NegativeBinomialHead
 from models.heads.protocol import Head, RegressionHead
 from models.heads.quantile import QuantileHead
 from models.heads.student_t import StudentTHead
@@ -17,6 +18,7 @@ HEADS: dict[str, type[Head]] = {
     "quantile": QuantileHead,
     "gaussian": GaussianHead,
     "student-t": StudentTHead,
+    "negative-binomial": NegativeBinomialHead,
     "binary": BinaryHead,
     "classes": ClassesHead,
 }

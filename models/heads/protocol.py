@@ -29,6 +29,8 @@ class Head(nn.Module, ABC):
     tasks: ClassVar[frozenset[Task]]
     # Whether it needs what a running scaler saw of the target.
     needs_unit: ClassVar[bool]
+    # Whether its target is a count.
+    counts: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, hidden: Tensor) -> Tensor:
@@ -42,6 +44,10 @@ class Head(nn.Module, ABC):
             numbers: of `forward`, (..., K, P).
             unit: the target's, each (..., 1).
         """
+
+    def size(self, unit: Unit | None) -> Tensor:
+        """What an error in an answer is to be measured by, (..., 1): 1 for a probability."""
+        return torch.ones(1, 1, 1) if unit is None or not self.needs_unit else unit.scale
 
     @abstractmethod
     def loss(self, numbers: Tensor, targets: Tensor, unit: Unit | None) -> tuple[Tensor, Tensor]:

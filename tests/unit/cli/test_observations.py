@@ -78,3 +78,19 @@ def test_rows_come_as_their_lines_do():
     rows = read(lines(), ("y",), "a")
     assert next(rows).values == [1]
     assert taken == ["y\n", "1\n"]
+
+
+def test_a_category_is_read_by_its_name():
+    """Of a feature with categories a cell is one of them, and becomes its index; another is refused."""
+    indices = [{}, {"work": 0, "rest": 1}]
+    text = "y,day\n1,rest\n2,\n"
+    first, second = (row.values for row in read(text.splitlines(True), ("y", "day"), "a", indices))
+    assert first == [1, 1]
+    assert math.isnan(second[1])
+    with pytest.raises(DataError, match="line 2, day: expected one of work, rest, .*found 'holiday'"):
+        list(read(["y,day\n", "1,holiday\n"], ("y", "day"), "a", indices))
+
+
+def test_bare_symbols_are_rows_of_a_single_feature():
+    """A file without a header may hold one symbol a line."""
+    assert [row.values for row in read(["b\n", "a\n"], ("symbol",), "s", [{"a": 0, "b": 1}])] == [[1], [0]]
