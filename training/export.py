@@ -13,12 +13,10 @@ from models.artifact import FORECAST, READ_OUT, ROWS, next_name
 from models.forecaster import Forecaster
 from models.manifest import StateSpec
 from models.state import initial_state
-from training.operators import onnx_operators
+from training.operators import RECURRENT, layer_operators, onnx_operators
 from training.quiet import errors_only
 
 OPSET = 20
-# One operator a layer, with kernels of its own; anything else would be a step-by-step loop.
-_FUSED: dict[type[nn.Module], str] = {nn.LSTM: "LSTM", nn.GRU: "GRU", nn.RNN: "RNN"}
 
 
 class ExportError(RuntimeError):
@@ -70,6 +68,7 @@ def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
     model = program.model_proto
     _strip(model)
     _name_axes(model)
+    _close_bodies(model)
     _check_fused(model, forecaster)
     return model
 
@@ -91,18 +90,21 @@ def state_specs(forecaster: Forecaster) -> tuple[StateSpec, ...]:
 
 def _strip(model: onnx.ModelProto) -> None:
     """Drop the exporter's notes: stack traces hold paths of this machine and would change the digest."""
-    graph = model.graph
-    for part in (
-        model,
-        graph,
-        *graph.node,
-        *graph.value_info,
-        *graph.input,
-        *graph.output,
-        *graph.initializer,
-    ):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
+    model.ClearField("metadata_props")
+    model.ClearField("doc_string")
+    for graph in _graphs(model.graph):
+        for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+            part.ClearField("metadata_props")
+            part.ClearField("doc_string")
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph and the bodies within it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _graphs(attribute.g)
 
 
 def _name_axes(model: onnx.ModelProto) -> None:
@@ -110,23 +112,47 @@ def _name_axes(model: onnx.ModelProto) -> None:
 
     Noted shapes within the graph hold those numbers too; ONNX Runtime infers them again.
     """
-    graph = model.graph
+    graph, *bodies = _graphs(model.graph)
     del graph.value_info[:]
     for tensor in (*graph.input, *graph.output):
         for axis, name in zip(tensor.type.tensor_type.shape.dim, ("batch", "time"), strict=False):
             if axis.HasField("dim_param"):
                 axis.dim_param = name
+    for body in bodies:
+        del body.value_info[:]
+        for tensor in (*body.input, *body.output):
+            tensor.type.tensor_type.ClearField("shape")
+
+
+def _close_bodies(model: onnx.ModelProto) -> None:
+    """Copy the weights that a body reads into it and drop those that no other node reads.
+
+    A server cuts the graph by the inputs of its nodes, which do not tell what a body reads from outside.
+    """
+    graph, *bodies = _graphs(model.graph)
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    for body in bodies:
+        made = {tensor.name for tensor in body.input} | {name for node in body.node for name in node.output}
+        for name in sorted({name for node in body.node for name in node.input if name} - made):
+            if name not in weights:
+                raise ExportError(
+                    f"body {body.name}: expected to read weights alone from outside, found {name}"
+                )
+            body.initializer.append(weights[name])
+    read = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _check_fused(model: onnx.ModelProto, forecaster: Forecaster) -> None:
-    expected: Counter[str] = Counter()
-    for module in forecaster.modules():
-        if isinstance(module, nn.RNNBase):
-            expected[_FUSED[type(module)]] += module.num_layers
-    found = Counter(node.op_type for node in model.graph.node)
-    for operator, count in expected.items():
-        if found[operator] != count:
-            raise ExportError(f"operator {operator}: expected {count} (one a layer), found {found[operator]}")
+    expected = layer_operators(forecaster)
+    found = Counter(node.op_type for graph in _graphs(model.graph) for node in graph.node)
+    for operator in sorted(RECURRENT):
+        if found[operator] != expected[operator]:
+            raise ExportError(
+                f"operator {operator}: expected {expected[operator]} (one a layer), found {found[operator]}"
+            )
 
 
 @contextmanager

@@ -56,7 +56,11 @@ class TrainSettings(BaseModel):
     categorical: tuple[str, ...] = Field((), description="covariates that are words, not numbers")
     text_column: str | None = Field(None, description="column of texts, each a series with a label")
 
-    cell: str = Field("lstm", description="recurrent cell: lstm or gru")
+    cell: str = Field(
+        "lstm",
+        description="recurrent cell: lstm, gru, elman, elman-relu, jordan, lstm-reference, peephole, "
+        "min-lstm, min-gru or slstm",
+    )
     hidden_size: int = Field(64, ge=1, le=4096, description="units in each layer")
     num_layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")

@@ -7,11 +7,6 @@ from torch import Tensor
 from models.state import State, StateInit
 
 
-def hidden_name(layer: int) -> str:
-    """The state that holds a layer's h."""
-    return f"hidden_{layer}"
-
-
 class Cell(Protocol):
     """A recurrent network whose whole memory is a dictionary of named tensors.
 

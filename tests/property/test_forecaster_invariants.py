@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.cells import CELLS
 from tests.property.forecasters import Array, Runner, State, runner
 
 NUM_FEATURES = 2
@@ -12,7 +13,7 @@ NUM_FEATURES = 2
 # drifts by some 1e-6 a step in scaled units.
 TOLERANCE = 2e-5
 
-CELLS = pytest.mark.parametrize("cell", ["lstm", "gru"])
+EACH_CELL = pytest.mark.parametrize("cell", CELLS)
 KINDS = pytest.mark.parametrize("kind", ["torch", "onnxruntime"])
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -70,7 +71,7 @@ def _assert_same_state(found: State, expected: State) -> None:
         np.testing.assert_allclose(found[name], value, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
-@CELLS
+@EACH_CELL
 @KINDS
 @quick
 @given(case=split_rows())
@@ -83,7 +84,7 @@ def test_chunking(kind: str, cell: str, case: tuple[Array, list[int]]) -> None:
     _assert_same_state(split_state, whole_state)
 
 
-@CELLS
+@EACH_CELL
 @KINDS
 @quick
 @given(batch=st.lists(rows(min_rows=6, max_rows=6), min_size=2, max_size=6), data=st.data())
@@ -97,7 +98,7 @@ def test_batching(kind: str, cell: str, batch: list[Array], data: st.DataObject)
     _assert_same_state({name: value[one : one + 1] for name, value in state.items()}, alone_state)
 
 
-@CELLS
+@EACH_CELL
 @quick
 @given(x=rows())
 def test_parity(cell: str, x: Array) -> None:
@@ -108,7 +109,7 @@ def test_parity(cell: str, x: Array) -> None:
     _assert_same_state(found_state, expected_state)
 
 
-@CELLS
+@EACH_CELL
 @KINDS
 @quick
 @given(x=rows())
@@ -120,7 +121,7 @@ def test_read_out_is_the_last_forecast(kind: str, cell: str, x: Array) -> None:
     _assert_same_forecasts(read_out, forecasts[-1:], _scale(x)[-1:])
 
 
-@CELLS
+@EACH_CELL
 @KINDS
 @quick
 @given(x=rows())
@@ -132,7 +133,7 @@ def test_forecasts_are_finite_and_quantiles_never_cross(kind: str, cell: str, x:
     assert (np.diff(forecasts, axis=-1) >= 0).all()
 
 
-@CELLS
+@EACH_CELL
 @KINDS
 @quick
 @given(x=rows(), row=st.integers(0, 39))
@@ -146,7 +147,7 @@ def test_a_missing_row_moves_no_scale(kind: str, cell: str, x: Array, row: int) 
             np.testing.assert_array_equal(after[name], value, err_msg=name)
 
 
-@CELLS
+@EACH_CELL
 @KINDS
 @quick
 @given(x=rows(min_rows=2), hidden=st.integers(0, 39), lie=st.sampled_from([0.0, 1e6]))

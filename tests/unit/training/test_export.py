@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -9,20 +10,73 @@ from onnx.utils import Extractor
 from torch import nn
 
 from models.artifact import FORECAST, READ_OUT, ROWS, check, next_name, unseal
+from models.cells import CELLS
 from models.manifest import Manifest
 from tests import model_files
 from training.export import ExportError, _check_fused, to_onnx
-from training.operators import onnx_operators
+from training.operators import RECURRENT, onnx_operators
+
+OPERATORS = {
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "elman": "RNN",
+    "elman-relu": "RNN",
+    "jordan": "Scan",
+    "lstm-reference": "Scan",
+    "peephole": "LSTM",
+    "min-lstm": "Scan",
+    "min-gru": "Scan",
+    "slstm": "Scan",
+}
+# What a scanned step is made of; the products with rows alone are before the scan.
+STEPS = {
+    "jordan": {"Gemm": 2, "Add": 1, "Tanh": 2},
+    "lstm-reference": {"Concat": 1, "Gemm": 4, "Sigmoid": 3, "Tanh": 2, "Mul": 3, "Add": 1},
+    "min-lstm": {"Mul": 1, "Add": 1},
+    "min-gru": {"Mul": 1, "Add": 1},
+}
+DEPTHS = [(cell, 1) for cell in OPERATORS] + [("lstm", 2), ("gru", 2), ("elman", 2), ("lstm-reference", 2)]
 
 
-@pytest.mark.parametrize(("cell", "operator"), [("lstm", "LSTM"), ("gru", "GRU")])
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_recurrence_is_one_operator_a_layer(cell: str, operator: str, num_layers: int) -> None:
-    """Each layer of the cell is ONNX's own operator, and there is no loop in the graph."""
+@pytest.mark.parametrize(("cell", "num_layers"), DEPTHS)
+def test_recurrence_is_one_operator_a_layer(cell: str, num_layers: int) -> None:
+    """Each layer of the cell is the one operator that is fast for it, and nothing else loops or branches."""
     content, _ = model_files.sealed("m", cell, num_layers=num_layers)
     operators = Counter(node.op_type for node in onnx.load_model_from_string(content).graph.node)
-    assert operators[operator] == num_layers
-    assert not {"Loop", "Scan", "If"} & set(operators)
+    found = {operator: operators[operator] for operator in RECURRENT if operators[operator]}
+    assert found == {OPERATORS[cell]: num_layers}
+
+
+def test_every_cell_has_its_operator_told() -> None:
+    """No cell is registered without a line above."""
+    assert OPERATORS.keys() == CELLS.keys()
+
+
+def test_peepholes_stay_in_the_operator() -> None:
+    """The cell state reaches the gates by the operator's input P, (1, 3 H) in the order i, o, f."""
+    model = onnx.load_model_from_string(model_files.sealed("m", "peephole")[0])
+    (node,) = (node for node in model.graph.node if node.op_type == "LSTM")
+    (stored,) = (tensor for tensor in model.graph.initializer if tensor.name == node.input[7])
+    (layer,) = model_files.forecaster("peephole").cell.layers
+    i, f, o = layer.peephole.detach().numpy()
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(stored), np.concatenate([i, o, f])[None])
+
+
+@pytest.mark.parametrize("cell", STEPS)
+def test_a_scanned_step_holds_what_needs_the_state_alone(cell: str) -> None:
+    """The body is a few operators and its own weights: it reads nothing of the graph around it."""
+    model = onnx.load_model_from_string(model_files.sealed("m", cell)[0])
+    (node,) = (node for node in model.graph.node if node.op_type == "Scan")
+    (body,) = (attribute.g for attribute in node.attribute if attribute.name == "body")
+    operators = Counter(each.op_type for each in body.node)
+    del operators["Identity"]  # an output of a body cannot be two
+    assert operators == STEPS[cell]
+    known = {tensor.name for tensor in (*body.input, *body.initializer)}
+    for each in body.node:
+        assert known.issuperset(filter(None, each.input))
+        known.update(each.output)
+    outside = {tensor.name for tensor in model.graph.initializer}
+    assert not outside & {tensor.name for tensor in body.initializer}
 
 
 def test_a_row_pays_for_few_operators() -> None:
@@ -47,9 +101,10 @@ def test_file_agrees_with_its_manifest(lstm_file: tuple[bytes, Manifest]) -> Non
     assert manifest == lstm_file[1]
 
 
-def test_export_again_in_one_process_gives_the_same_digest() -> None:
+@pytest.mark.parametrize("cell", ["gru", "min-gru"])
+def test_export_again_in_one_process_gives_the_same_digest(cell: str) -> None:
     """A second export is the same file: nothing of the first, or of this machine, stays in it."""
-    forecaster = model_files.forecaster("gru")
+    forecaster = model_files.forecaster(cell)
     first, second = (to_onnx(forecaster).SerializeToString(deterministic=True) for _ in range(2))
     assert first == second
     assert b"site-packages" not in first
@@ -73,6 +128,16 @@ def test_unfused_recurrence_is_refused() -> None:
     model, _ = unseal(model_files.sealed("m", "lstm")[0])
     with pytest.raises(ExportError, match=r"GRU: expected 1 .* found 0"):
         _check_fused(model, model_files.forecaster("gru"))
+
+
+def test_recurrence_beside_the_operator_is_refused() -> None:
+    """A graph that loops besides the cell's operators is an error that names the loop's."""
+    model, _ = unseal(model_files.sealed("m", "jordan")[0])
+    model.graph.node.extend(
+        node for node in unseal(model_files.sealed("m", "lstm")[0])[0].graph.node if node.op_type == "LSTM"
+    )
+    with pytest.raises(ExportError, match=r"LSTM: expected 0 .* found 1"):
+        _check_fused(model, model_files.forecaster("jordan"))
 
 
 def test_training_mode_is_left_alone() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.cells import CELLS
 from models.forecaster import Forecaster
 from models.state import initial_state
 from tests.unit.training.series_files import settings_for, write_csv
@@ -38,7 +39,7 @@ def _same_weights(first: Forecaster, second: Forecaster) -> bool:
     return all(torch.equal(one, other) for one, other in pairs)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_training_lowers_the_loss(cell: str, tmp_path: Path) -> None:
     """A few epochs on a seasonal series leave a clearly lower validation loss than the start's."""
     settings = settings_for(write_csv(tmp_path / "data.csv"), cell=cell, max_epochs=6, learning_rate=0.02)

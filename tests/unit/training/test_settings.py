@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from models.cells import CELLS
 from training.settings import SettingsError, TrainSettings
 
 _NEEDED: dict[str, Any] = {"data": "data.csv", "output": "models/load", "freq": "h", "horizon": "24"}
@@ -38,6 +39,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"resume": True}, "resume: expected a work_dir"),
     ({"validation_fraction": "0.9"}, "validation_fraction: .*0.5, found '0.9'"),
 ]
+
+
+def test_help_names_every_cell() -> None:
+    """The help text of `--cell`, which must not load torch, lists what is registered."""
+    told = TrainSettings.model_fields["cell"].description or ""
+    assert told.removeprefix("recurrent cell: ").replace(" or ", ", ").split(", ") == list(CELLS)
 
 
 @pytest.mark.parametrize(("change", "message"), BAD, ids=[next(iter(change)) for change, _ in BAD])
