@@ -11,13 +11,19 @@ Column: TypeAlias = bytes | memoryview
 
 
 class PlainResponses:
-    """Responses of one model version."""
+    """Responses of one model."""
 
-    def __init__(self, manifest: Manifest, version: int) -> None:
-        self._num_columns, self._version = manifest.num_columns, version
+    def __init__(self, manifest: Manifest) -> None:
+        self._num_columns = manifest.num_columns
 
     def write(
-        self, frame_id: bytes, positions: Column, forecasts: Column | None, num_entries: int, horizon: int
+        self,
+        frame_id: bytes,
+        positions: Column,
+        forecasts: Column | None,
+        num_entries: int,
+        horizon: int,
+        version: int,
     ) -> bytes:
         """A `StreamForecastsResponse` on the wire.
 
@@ -25,9 +31,10 @@ class PlainResponses:
             frame_id: as a varint; empty for 0.
             positions: N int64.
             forecasts: N times horizon times levels float32, or None where none was asked for.
+            version: of the model that answered.
         """
         before, between, after = _pieces(
-            num_entries, horizon, self._num_columns, self._version, forecasts is not None
+            num_entries, horizon, self._num_columns, version, forecasts is not None
         )
         own_id = b"\x08" + frame_id if frame_id else frame_id
         if forecasts is None:

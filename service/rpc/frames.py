@@ -186,7 +186,10 @@ def encode(accepted: Accepted, worker: SessionWorker, plain: PlainResponses) -> 
             if frame.reply is Reply.LAST:
                 assert result.dense is not None
                 forecasts = np.ascontiguousarray(result.dense[:, :horizon], columns.FORECAST).data
-            return plain.write(frame_id, result.positions.data, forecasts, accepted.num_entries, horizon)
+            version = worker.newest_of(frame.slots)
+            return plain.write(
+                frame_id, result.positions.data, forecasts, accepted.num_entries, horizon, version
+            )
     return _message(accepted, worker).SerializeToString()
 
 
@@ -196,7 +199,7 @@ def _message(accepted: Accepted, worker: SessionWorker) -> pb.StreamForecastsRes
         frame_id=accepted.id,
         horizon=accepted.horizon,
         num_quantile_levels=worker.model.manifest.num_columns,
-        model_version=worker.model.version,
+        model_version=worker.model.version if frame is None else worker.newest_of(frame.slots),
     )
     errors = accepted.errors
     places = np.arange(n)

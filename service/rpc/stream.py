@@ -173,8 +173,8 @@ class Stream:
 
     def _open(self, name: str) -> StreamModel:
         worker = self._catalog.worker(name)
-        manifest, version = worker.model.manifest, worker.model.version
-        responses = PlainResponses(manifest, version)
+        manifest = worker.model.manifest
+        responses = PlainResponses(manifest)
         opened = StreamModel(
             worker, self._rows[name], Handles(), responses, len(manifest.features), manifest.horizon
         )
@@ -264,8 +264,9 @@ class _RowAnswer(SingleRow):
         horizon = self._shape.horizon or self._model.horizon
         if forecast is not None and horizon < self._model.horizon:
             forecast = forecast[: len(forecast) // self._model.horizon * horizon]
+        version = self._model.worker.model_of(self.slot).version
         message = self._model.responses.write(
-            self._frame_id, position.to_bytes(8, "little"), forecast, 1, horizon
+            self._frame_id, position.to_bytes(8, "little"), forecast, 1, horizon, version
         )
         # Fields may come in any order.
         for field, count in zip(_COUNT_FIELDS, counts, strict=True):
@@ -281,7 +282,7 @@ class _RowAnswer(SingleRow):
             num_forecasts=_NO_FORECASTS,
             horizon=self._shape.horizon or self._model.horizon,
             num_quantile_levels=self._model.worker.model.manifest.num_columns,
-            model_version=self._model.worker.model.version,
+            model_version=self._model.worker.model_of(self.slot).version,
         )
         response.entry_errors.append(frames.entry_error(0, error))
         own_id = b"\x08" + self._frame_id if self._frame_id else b""

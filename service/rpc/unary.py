@@ -29,7 +29,7 @@ class _UnaryRow(SingleRow):
     def settled(self, position: int, forecast: bytes | None, counts: Sequence[int]) -> None:
         """See `SingleRow.settled`."""
         self.new_position, self.forecast, self.counts = position, forecast, counts
-        self.model = _answering(self.worker, self.slot)
+        self.model = self.worker.model_of(self.slot)
         if not self.done.done():
             self.done.set_result(None)
 
@@ -70,7 +70,7 @@ async def forecast(
 
     def settled(frame: Frame) -> None:
         nonlocal model
-        model = _answering(worker, frame.slots.item(0))
+        model = worker.model_of(frame.slots.item(0))
         if not done.done():
             done.set_result(None)
 
@@ -96,11 +96,6 @@ def frame_of(rows: asked.Asked, slots: Integers, done: Callable[[Frame], object]
     """A frame of one entry; `slots` (1,) is its session."""
     lengths, positions = np.array([len(rows.values)]), np.array([rows.position])
     return Frame(slots, lengths, positions, rows.times_us, rows.values, rows.reply, done, deadline_s)
-
-
-def _answering(worker: SessionWorker, slot: int) -> ServedModel:
-    """The version that a slot's session is on; asked while its entry settles, before the slot can pass on."""
-    return worker.versions[worker.table.versions.item(slot)].model
 
 
 def _encode_row(row: _UnaryRow, horizon: int) -> pb.ForecastResponse:

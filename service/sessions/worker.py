@@ -11,6 +11,7 @@ import numpy as np
 import structlog
 
 from service.clock import Clock
+from service.engine.arena import Slots
 from service.engine.model import ServedModel
 from service.engine.runner import Forecasts, Reply
 from service.errors import (
@@ -134,6 +135,17 @@ class SessionWorker:
     def model(self) -> ServedModel:
         """The newest version: what new sessions begin with."""
         return self.versions.newest.model
+
+    def model_of(self, slot: int) -> ServedModel:
+        """The version that a session is on; asked while its entry settles, before the slot can pass on."""
+        return self.versions[self.table.versions.item(slot)].model
+
+    def newest_of(self, slots: Slots) -> int:
+        """The newest version that any of these sessions is on; see `model_of`."""
+        if len(self.versions) == 1:
+            return self.model.version
+        indices = np.unique(self.table.versions[slots]).tolist()
+        return max(self.versions[index].model.version for index in indices)
 
     def check_room(self, num_rows: int, num_collected: int = 0) -> None:
         """Admission, before anything of a request is queued.

@@ -94,7 +94,7 @@ def by_hand(shapes, content):
     values = tuple(row.values)
     assert len(values) == shape.num_features
     # An id is never read, only sent back.
-    answer = PlainResponses(manifest(), 1).write(row.frame_id, bytes(8), None, 1, 1)
+    answer = PlainResponses(manifest()).write(row.frame_id, bytes(8), None, 1, 1, 1)
     number = pb.StreamForecastsResponse.FromString(answer).frame_id
     return number, row.handle, row.position, row.time_us, values, shape.reply, shape.horizon
 
@@ -255,8 +255,8 @@ def test_a_plain_response_is_what_protobuf_writes(
     )
     served = manifest(quantile_levels=tuple((np.arange(levels) + 1) / (levels + 1)))
     own_id = wire.varint(frame_id) if frame_id else b""
-    written = PlainResponses(served, version).write(
-        own_id, positions.data, forecasts.data if has_forecasts else None, num_entries, horizon
+    written = PlainResponses(served).write(
+        own_id, positions.data, forecasts.data if has_forecasts else None, num_entries, horizon, version
     )
     assert pb.StreamForecastsResponse.FromString(written) == expected
     assert written == expected.SerializeToString()

@@ -154,7 +154,8 @@ def look(response, seen):
 def worker_of(quantile_levels):
     """The part of a worker that a response tells of."""
     served = manifest(quantile_levels=quantile_levels)
-    return SimpleNamespace(model=SimpleNamespace(manifest=served, version=VERSION))
+    model = SimpleNamespace(manifest=served, version=VERSION)
+    return SimpleNamespace(model=model, newest_of=lambda _: VERSION)
 
 
 @settings(max_examples=60)
@@ -179,7 +180,7 @@ def test_a_frame_whose_entries_were_all_applied_is_answered_as_any_frame(
         shape = (num_entries, HORIZON, num_levels)
         made.result.dense = random.standard_normal(shape).astype(np.float32)
     accepted = Accepted(frame_id, horizon, num_entries, {}, made)
-    responses = PlainResponses(worker.model.manifest, VERSION)
+    responses = PlainResponses(worker.model.manifest)
     by_hand = frames.encode(accepted, worker, responses)
     # A frame of which something may have been dropped is not written in one piece.
     made.dropped = np.zeros(num_entries, bool)
