@@ -7,9 +7,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace as replaced
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import structlog
 
-from service.errors import DamagedState, ForeignState, SessionExists, UnknownSession
+from service.errors import DamagedState, ForeignState, SessionExists, StoreUnavailable, UnknownSession
 from service.sessions.frame import Frame
 from service.sessions.info import SessionEvent, SessionInfo, Snapshot
 from service.sessions.residency import Listener, Residency
@@ -167,22 +168,36 @@ class SessionAdmin:
 
     async def _write(self, record: Record, replace: bool, event: SessionEvent | None) -> Snapshot:
         residency, session_id = self._residency, record.session_id
-        is_there = self._table.find_or_none(session_id) is not None
-        if not replace and (is_there or await self._stored(session_id) is not None):
+        is_in_memory = self._table.find_or_none(session_id) is not None
+        is_there = is_in_memory or await self._stored(session_id) is not None
+        if is_there and not replace:
             raise SessionExists(residency.name, session_id)
+        if not is_there:
+            residency.check_room()
         await residency.fetch_versions([record])
         residency.check(record)
-        if self._store.is_durable:
-            (token,) = await self._store.save(residency.name, [replaced(record, token=NO_TOKEN)])
-        else:
-            token = NO_TOKEN
-            await self._store.delete(residency.name, session_id)
-        residency.drop_leaving(session_id)
+        # Its slot first: a session without one must not be stored.
         slot = self._resolve(session_id)
+        try:
+            token = await self._save(record)
+        except StoreUnavailable:
+            if not is_in_memory:
+                self._table.unload(np.array([slot]))
+            raise
+        residency.drop_leaving(session_id)
         residency.place(slot, replaced(record, token=token))
         if event is not None:
             residency.tell(event, residency.info(slot))
         return Snapshot(residency.info(slot), residency.record(slot))
+
+    async def _save(self, record: Record) -> int:
+        """In place of whatever the store has; returns the token."""
+        model = self._residency.name
+        if self._store.is_durable:
+            (token,) = await self._store.save(model, [replaced(record, token=NO_TOKEN)])
+            return token
+        await self._store.delete(model, record.session_id)
+        return NO_TOKEN
 
     async def _delete(self, session_id: str) -> Snapshot:
         residency = self._residency

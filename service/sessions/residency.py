@@ -148,6 +148,15 @@ class Residency:
             failed.update(misplaced)
         return failed
 
+    def check_room(self) -> None:
+        """Before a session is opened.
+
+        Raises:
+            TooManySessions: as many are open as may be, in memory and in the store.
+        """
+        if self._is_full:
+            raise TooManySessions(self._max_sessions)
+
     def record(self, slot: int) -> Record:
         """A session of memory with a copy of its state."""
         return self.records([slot])[0]

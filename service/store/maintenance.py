@@ -147,6 +147,10 @@ def _opened(path: Path) -> Iterator[SqliteFile]:
 def _must_exist(path: Path) -> None:
     if not path.is_file():
         raise StoreRefused(str(path), "there is no such file")
+    log = Path(f"{path}-wal")
+    if not path.stat().st_size and not (log.is_file() and log.stat().st_size):
+        # SQLite would take it for a new database, and it would be found to be whole.
+        raise StoreRefused(str(path), "it is empty: it never held a session, or lost what it held")
 
 
 def _models(connection: sqlite3.Connection) -> list[tuple[int, str]]:

@@ -75,6 +75,10 @@ class TestCheck:
         with pytest.raises(StoreRefused, match="there is no such file"):
             work(tmp_path / "none.db")
         assert list(tmp_path.iterdir()) == []
+        (tmp_path / "empty.db").touch()
+        with pytest.raises(StoreRefused, match="it is empty"):
+            work(tmp_path / "empty.db")
+        assert (tmp_path / "empty.db").stat().st_size == 0
         run(tmp_path / "other.db", "CREATE TABLE rows (x)")
         with pytest.raises(StoreRefused, match="not a store of sessions"):
             work(tmp_path / "other.db")

@@ -110,6 +110,42 @@ async def test_more_sessions_than_allowed_are_refused():
         await made.send("s3", 1)
 
 
+@pytest.mark.parametrize("kind", STORES)
+async def test_a_session_is_not_put_where_there_is_no_room(kind):
+    """The limit holds for those that are imported too; what is there can be replaced."""
+    store = STORES[kind]()
+    async with serving(store, capacity=2, max_sessions=3) as made:
+        for name in "abc":
+            await made.send(name, 1)
+        admin = made.worker.admin
+        record = (await admin.read("a")).record
+        with pytest.raises(TooManySessions):
+            await admin.write(dataclasses.replace(record, session_id="d"), replace=False)
+        with pytest.raises(UnknownSession):
+            await admin.read("d")
+        await admin.write(dataclasses.replace(record, session_id="b"), replace=True)
+        assert (await made.send("b", 10, position=1)).forecasts[0, 0, 0] == 11
+
+
+async def test_a_session_that_cannot_be_stored_is_not_put():
+    """Neither memory nor the store has it then, and a row that waits for it opens a new one."""
+    store = DurableStore()
+    async with serving(store) as made:
+        await made.send("a", 5)
+        record = dataclasses.replace((await made.worker.admin.read("a")).record, session_id="b")
+        store.failing = {"save"}
+        written = asyncio.ensure_future(made.worker.admin.write(record, replace=False))
+        waiting = made.send("b", 1)
+        with pytest.raises(StoreUnavailable):
+            await written
+        assert (await waiting).forecasts[0, 0, 0] == 1
+        with pytest.raises(StoreUnavailable):
+            await made.worker.admin.write(dataclasses.replace(record, session_id="c"), replace=False)
+        with pytest.raises(UnknownSession):
+            await made.worker.admin.read("c")
+        assert set(store.records) == {"a", "b"}
+
+
 async def test_a_restarted_worker_goes_on_from_the_store():
     """Another worker over the same store has every row that was answered."""
     store = DurableStore()
