@@ -93,24 +93,42 @@ class Forecaster(nn.Module):
     def read_out(self, state: State) -> Tensor:
         """Forecast (B, K, Q) float32, raw units, from the state alone: that of the last row seen."""
         if isinstance(self.decoder, RollOut):
-            return self.decoder.roll_out(state, self.architecture.num_features, self._look_at, self._step)
+            return self._rolled_out(self.decoder, state)
         return self.head.answer(self.decoder(self.cell.output(state)), self.inputs.unit(state))
+
+    def advance(self, x: Tensor, state: State) -> State:
+        """The next state alone; see `forward`."""
+        return self._advance(x, state)[-1]
+
+    def ahead(self, draws: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step of a roll-out: what it adds to the forecast, and the state after it was fed back.
+
+        Args:
+            draws: of this step, as `RollOut.begin` gives them.
+            state: N copies; not changed.
+        """
+        assert isinstance(self.decoder, RollOut)
+        unit = self.inputs.unit(state)
+        assert unit is not None  # a target that is rolled out is a number
+        hidden = self.cell.output(state)
+        made, row = self.decoder.step(hidden, unit, draws, self.architecture.num_features)
+        return made, self.advance(row, state)
+
+    def _rolled_out(self, decoder: RollOut, state: State) -> Tensor:
+        copies, draws = decoder.begin(state)
+        steps = []
+        for of_step in draws:
+            made, copies = self.ahead(of_step, copies)
+            steps.append(made)
+        return decoder.finish(torch.stack(steps))
 
     def _row_by_row(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """A roll-out needs the state after each row, and a chunk's recurrence gives the last one alone."""
         forecasts = []
         for row in range(x.shape[1]):
-            state = self._step(x[:, row : row + 1], state)
+            state = self.advance(x[:, row : row + 1], state)
             forecasts.append(self.read_out(state))
         return torch.stack(forecasts, dim=1), state
-
-    def _step(self, x: Tensor, state: State) -> State:
-        return self._advance(x, state)[-1]
-
-    def _look_at(self, state: State) -> tuple[Tensor, Unit]:
-        unit = self.inputs.unit(state)
-        assert unit is not None  # a target that is rolled out is a number
-        return self.cell.output(state), unit
 
     def _advance(self, x: Tensor, state: State) -> tuple[Tensor, Unit | None, State]:
         """The recurrent output (B, T, H), what the scaler saw up to each row, and the next state."""

@@ -2,19 +2,22 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 from models.artifact import FORECAST, READ_OUT, ROWS, next_name
+from models.decoders import RollOut
 from models.forecaster import Forecaster
 from models.manifest import StateSpec
 from models.state import initial_state
 from training.operators import RECURRENT, layer_operators, onnx_operators
 from training.quiet import errors_only
+from training.roll_out_graph import rolled_out
 
 OPSET = 20
 
@@ -48,28 +51,55 @@ def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
         ExportError: the recurrence did not become ONNX's own operators.
     """
     was_training = forecaster.training
-    surface = _Surface(forecaster).eval()
+    forecaster.eval()
+    if isinstance(forecaster.decoder, RollOut):
+        model = rolled_out(forecaster, _export)
+    else:
+        model = _at_once(forecaster)
+    forecaster.train(was_training)
+    _check_fused(model, forecaster)
+    return model
+
+
+def _at_once(forecaster: Forecaster) -> onnx.ModelProto:
+    surface = _Surface(forecaster)
     states = initial_state(forecaster.state_init(), 3)
     rows = torch.zeros(3, 5, forecaster.architecture.num_features, dtype=torch.float64)
     dynamic = torch.export.Dim.DYNAMIC  # unlike AUTO, refuses to settle on the example's length
-    with _quiet(), onnx_operators(surface, OPSET):
+    return _export(
+        surface,
+        (rows, tuple(states.values())),
+        [ROWS, *surface.names],
+        [FORECAST, READ_OUT, *map(next_name, surface.names)],
+        ({0: dynamic, 1: dynamic}, tuple({0: dynamic} for _ in surface.names)),
+    )
+
+
+def _export(
+    module: nn.Module,
+    arguments: tuple[Any, ...],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    dynamic_shapes: tuple[Any, ...],
+) -> onnx.ModelProto:
+    """`module` as a graph, its recurrent layers single operators, without the exporter's notes."""
+    module.eval()
+    with _quiet(), onnx_operators(module, OPSET):
         program = torch.onnx.export(
-            surface,
-            (rows, tuple(states.values())),
+            module,
+            arguments,
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            input_names=[ROWS, *surface.names],
-            output_names=[FORECAST, READ_OUT, *map(next_name, surface.names)],
-            dynamic_shapes=({0: dynamic, 1: dynamic}, tuple({0: dynamic} for _ in surface.names)),
+            input_names=input_names,
+            output_names=output_names,
+            dynamic_shapes=dynamic_shapes,
         )
-    forecaster.train(was_training)
     assert program is not None  # None only where a file name was given
     model = program.model_proto
     _strip(model)
     _name_axes(model)
     _close_bodies(model)
-    _check_fused(model, forecaster)
     return model
 
 
@@ -146,13 +176,23 @@ def _close_bodies(model: onnx.ModelProto) -> None:
 
 
 def _check_fused(model: onnx.ModelProto, forecaster: Forecaster) -> None:
-    expected = layer_operators(forecaster)
+    expected = _expected_operators(forecaster)
     found = Counter(node.op_type for graph in _graphs(model.graph) for node in graph.node)
     for operator in sorted(RECURRENT):
         if found[operator] != expected[operator]:
             raise ExportError(
                 f"operator {operator}: expected {expected[operator]} (one a layer), found {found[operator]}"
             )
+
+
+def _expected_operators(forecaster: Forecaster) -> Counter[str]:
+    """Each layer once, those of a decoder in the forecast and in the read-out."""
+    decoder = layer_operators(forecaster.decoder)
+    cell = layer_operators(forecaster) - decoder
+    if isinstance(forecaster.decoder, RollOut):
+        # For the row itself and for the steps after it; for those of the read-out. A loop each.
+        return Counter({name: 3 * cell[name] for name in cell}) + Counter({"Scan": 3})
+    return cell + decoder + decoder
 
 
 @contextmanager

@@ -12,10 +12,6 @@ from models.heads.deviates import Floats, sobol_draws
 from models.scaling import Unit
 from models.state import State
 
-# From a state: the hidden output (N, H) after its last row, and the target's unit (N, 1).
-LookAt = Callable[[State], tuple[Tensor, Unit]]
-# From rows (N, 1, F) and a state to the next state.
-Step = Callable[[Tensor, State], State]
 # Of the draws: another seed would give other paths, as good as these.
 _SEED = 0
 
@@ -45,15 +41,16 @@ class RollOut(nn.Module):
             raise TypeError(f"roll-out: expected a head that can be asked for quantiles, found {head}")
         self.head = head
         self.horizon, self.num_paths = horizon, num_paths
-        self._uniforms = _draws(num_paths, horizon) if num_paths else np.full((horizon, 1, 1), 0.5)
-        self.register_buffer("draw_points", head.points(self._uniforms), persistent=False)
+        draws = sobol_draws(num_paths, horizon, _SEED).T if num_paths else np.full((horizon, 1), 0.5)
+        self._draws = draws[..., None, None]
+        self.register_buffer("draw_points", head.points(self._draws), persistent=False)
         self.register_buffer("ranks", _ranks(head.levels, num_paths), persistent=False)
 
     def train(self, mode: bool = True) -> Self:
         """As for any module; going over to evaluation also brings the constants up to the weights of now."""
         super().train(mode)
         if not mode:
-            self.draw_points = self.head.points(self._uniforms).to(self.ranks.device)
+            self.draw_points = self.head.points(self._draws).to(self.ranks.device)
         return self
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -61,39 +58,40 @@ class RollOut(nn.Module):
         numbers: Tensor = self.head(hidden)
         return numbers
 
-    def roll_out(self, state: State, num_features: int, look_at: LookAt, step: Step) -> Tensor:
-        """The forecast (B, K, Q) float32, raw units, from a state; `state` itself stays as it is."""
+    def begin(self, state: State) -> tuple[State, Tensor]:
+        """S copies of each session's state, N = B S of them, and their draws, (K, N, ...)."""
         num_paths = max(self.num_paths, 1)
         copies = {name: value.repeat_interleave(num_paths, dim=0) for name, value in state.items()}
-        steps = []
-        for ahead in range(self.horizon):
-            hidden, unit = look_at(copies)
-            numbers = self.head(hidden)  # (B S, 1, P)
-            drawn = self._draw(numbers, unit, ahead)  # (B S, 1)
-            steps.append(drawn if self.num_paths else self.head.answer(numbers, unit)[:, 0])
-            if ahead < self.horizon - 1:
-                unknown = torch.full((1, num_features - 1), torch.nan, dtype=torch.float64)
-                row = drawn.to(torch.float64)
-                if num_features > 1:
-                    row = torch.cat([row, unknown + torch.zeros_like(row)], dim=-1)
-                copies = step(row.unsqueeze(1), copies)
+        batch = next(iter(state.values())).shape[0]
+        _, *rest = self.draw_points.shape
+        draws = self.draw_points.unsqueeze(1).expand(self.horizon, batch, *rest)
+        return copies, draws.reshape(self.horizon, -1, *rest[1:])
+
+    def step(self, hidden: Tensor, unit: Unit, draws: Tensor, num_features: int) -> tuple[Tensor, Tensor]:
+        """What a step adds to the forecast, and the row that is fed back.
+
+        Args:
+            hidden: (N, H), after the last row of each copy.
+            unit: (N, 1) each.
+            draws: (N, ...), those of this step.
+
+        Returns:
+            (N, 1) the value drawn, or (N, Q) the quantiles where the median is fed back; rows (N, 1, F).
+        """
+        numbers = self.head(hidden)
+        drawn = self.head.at(numbers, draws, unit)  # (N, 1, 1)
+        row = drawn.to(torch.float64)
+        if num_features > 1:
+            unknown = torch.full((1, 1, num_features - 1), torch.nan, dtype=torch.float64)
+            row = torch.cat([row, unknown + torch.zeros_like(row)], dim=-1)
+        return (drawn if self.num_paths else self.head.answer(numbers, unit))[:, 0], row
+
+    def finish(self, steps: Tensor) -> Tensor:
+        """The forecast (B, K, Q) of what the steps added, (K, N, 1) or (K, N, Q)."""
         if not self.num_paths:
-            return torch.stack(steps, dim=1)
-        paths = torch.stack([each.reshape(-1, num_paths) for each in steps], dim=1)
+            return steps.transpose(0, 1)
+        paths = steps.reshape(self.horizon, -1, self.num_paths).transpose(0, 1)
         return torch.sort(paths, dim=-1).values @ self.ranks
-
-    def _draw(self, numbers: Tensor, unit: Unit, ahead: int) -> Tensor:
-        """One value for each copy, (B S, 1), raw units: path s of every session takes draw s of this step."""
-        num_paths = max(self.num_paths, 1)
-        in_paths = numbers.reshape(-1, num_paths, numbers.shape[-1])
-        units = Unit(*(value.reshape(-1, num_paths) for value in (unit.location, unit.scale, unit.mean)))
-        # The paths stand where steps would, with a unit and a level each.
-        return self.head.at(in_paths, self.draw_points[ahead], units).reshape(-1, 1)
-
-
-def _draws(num_paths: int, horizon: int) -> Floats:
-    """(K, S, 1) in the open unit interval: step by step, the draw of each path."""
-    return sobol_draws(num_paths, horizon, _SEED).T[..., None]
 
 
 def _ranks(levels: Floats, num_paths: int) -> Tensor:

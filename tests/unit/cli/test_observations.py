@@ -87,7 +87,7 @@ def test_a_category_is_read_by_its_name():
     first, second = (row.values for row in read(text.splitlines(True), ("y", "day"), "a", indices))
     assert first == [1, 1]
     assert math.isnan(second[1])
-    with pytest.raises(DataError, match="line 2, day: expected one of work, rest, .*found 'holiday'"):
+    with pytest.raises(DataError, match=r"line 2, day: expected one of work, rest, .*found 'holiday'"):
         list(read(["y,day\n", "1,holiday\n"], ("y", "day"), "a", indices))
 
 
