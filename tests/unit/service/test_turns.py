@@ -103,6 +103,24 @@ def test_what_comes_together_is_acted_on_once(bench, num_news, gap):
     assert gap < second - last <= first - single + 1
 
 
+def test_what_comes_alone_again_and_again_is_acted_on_at_once(bench):
+    """Until something comes together again: then the next are gathered as before."""
+
+    def turns_until_acted():
+        bench.turn(news=True)
+        begun = bench.number
+        bench.turn(MANY)
+        return bench.acted_in[-1] - begun
+
+    gathered = turns_until_acted()
+    waits = [turns_until_acted() for _ in range(MANY)]
+    assert waits[-1] <= 1 < gathered
+    assert waits == sorted(waits, reverse=True)
+    bench.turn(num=2, news=True)
+    bench.turn(MANY)
+    assert turns_until_acted() == gathered
+
+
 def test_each_of_two_news_far_apart_is_acted_on(bench):
     """What comes after it acted is acted on in its turn."""
     for num_acts in (1, 2, 3):
