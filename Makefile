@@ -80,6 +80,7 @@ chaos: $(INSTALLED) ## Kill, pause, starve and upgrade real servers under load, 
 	    $(BIN)/pytest --no-header -q --timeout 600 tests/chaos $(ARGS)
 	@mv $(FIGURES) benchmarks/results/chaos.json
 	@cat benchmarks/results/chaos.json
+	@$(BIN)/python -m tests.chaos.page benchmarks/results/chaos.json docs/durability.md
 
 .PHONY: stubs
 stubs: $(INSTALLED) ## Regenerate the client's stubs from proto/
