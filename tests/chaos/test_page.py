@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.page import write
 
-PAGE = "# What survives\n\n## Figures\n\nold\n"
+PAGE = "# What survives\n\n## Figures\n\nstale\n"
 
 
 def test_the_figures_replace_the_old_ones(tmp_path):
@@ -15,7 +15,7 @@ def test_the_figures_replace_the_old_ones(tmp_path):
     written = page.read_text()
     assert written.startswith("# What survives\n\n## Figures\n")
     assert "| kill -9 | rows 40,847, rows lost 0, told yes |" in written
-    assert "old" not in written
+    assert "stale" not in written
 
 
 def test_a_page_without_the_heading_is_left_alone(tmp_path):
