@@ -1,0 +1,128 @@
+"""Heads, tasks and decoders as ONNX Runtime computes them."""
+
+from collections import Counter
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from models.forecaster import Architecture, Forecaster
+from models.state import initial_state
+from training.export import to_onnx
+from training.parity import check_parity
+
+LABELS = ("a", "b", "c")
+LEVELS = (0.1, 0.5, 0.9)
+CASES: dict[str, dict[str, Any]] = {
+    "gaussian": {"head": "gaussian", "categories": (0, 4)},
+    "negative-binomial": {"head": "negative-binomial", "num_features": 1},
+    "next symbol": {
+        "task": "next-symbol", "head": "classes", "labels": LABELS, "quantile_levels": (),
+        "num_features": 1, "categories": (3,), "horizon": 1, "cell": "gru",
+    },
+    "binary, decoded": {
+        "task": "binary", "head": "binary", "labels": ("no", "yes"), "quantile_levels": (),
+        "decoder": "recurrent",
+    },
+    "student-t, paths": {"head": "student-t", "decoder": "roll-out", "num_paths": 8, "horizon": 4},
+    "quantile, median": {"decoder": "roll-out", "num_features": 1, "cell": "gru"},
+}  # fmt: skip
+
+
+def forecaster_of(**options: Any) -> Forecaster:
+    """Untrained, its head far enough from zero to tell wrong graphs from right ones."""
+    small = {
+        "cell": "lstm", "num_features": 2, "hidden_size": 8, "num_layers": 1, "dropout": 0.0, "horizon": 3,
+        "quantile_levels": LEVELS,
+    }  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = Forecaster(Architecture(**small | options)).eval()
+    with torch.no_grad():
+        for name, parameter in made.head.named_parameters():
+            if name != "freedom":
+                parameter.mul_(10.0).add_(0.01)
+    return made
+
+
+@cache
+def exported(case: str) -> tuple[Forecaster, onnx.ModelProto]:
+    """An export takes seconds."""
+    forecaster = forecaster_of(**CASES[case])
+    return forecaster, to_onnx(forecaster)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_graph_computes_what_torch_does(case: str) -> None:
+    """Whole, row by row and in chunks, with missing values, and in the read-out."""
+    forecaster, model = exported(case)
+    onnx.checker.check_model(model, full_check=True)
+    check_parity(model.SerializeToString(), forecaster)
+    num_operators = Counter(node.op_type for node in model.graph.node)
+    rolled = forecaster.architecture.decoder == "roll-out"
+    assert num_operators["Scan"] == (2 if rolled else 0)
+    assert num_operators["GRU"] == {"next symbol": 1, "binary, decoded": 2}.get(case, 0)
+
+
+def test_probabilities_sum_to_one_whatever_comes() -> None:
+    """Missing symbols and indices out of range are read as a symbol of their own."""
+    forecaster = forecaster_of(**CASES["next symbol"])
+    x = torch.tensor([[[0.0], [2.0], [torch.nan], [7.0], [-1.0]]], dtype=torch.float64)
+    with torch.inference_mode():
+        forecast, _ = forecaster(x, initial_state(forecaster.state_init(), 1))
+        missing, _ = forecaster(x * torch.nan, initial_state(forecaster.state_init(), 1))
+    torch.testing.assert_close(forecast.sum(dim=-1), torch.ones(1, 5, 1))
+    assert not torch.allclose(forecast[0, 0], missing[0, 0])
+    unknown, _ = forecaster(torch.full_like(x[:, :1], 9.0), initial_state(forecaster.state_init(), 1))
+    torch.testing.assert_close(unknown[0, 0], missing[0, 0])
+
+
+def _rows(num: int = 30) -> torch.Tensor:
+    steps = np.random.default_rng(0).normal(size=(1, num, 1))
+    return torch.from_numpy(50 + steps.cumsum(axis=1))
+
+
+def test_one_path_of_medians_is_a_session_fed_with_its_own_medians() -> None:
+    """A roll-out is what a caller gets who sends each median back as the next row; the state stays."""
+    forecaster = forecaster_of(**CASES["quantile, median"])
+    with torch.inference_mode():
+        forecast, state = forecaster(_rows(), initial_state(forecaster.state_init(), 1))
+        kept = {name: value.clone() for name, value in state.items()}
+        for step in range(3):
+            next_step = forecaster.read_out(state)[:, 0]
+            torch.testing.assert_close(next_step, forecast[:, -1, step])
+            state = forecaster.advance(next_step[:, None, 1:2].double(), state)
+        forecaster.read_out(kept)
+    again = forecaster(_rows(), initial_state(forecaster.state_init(), 1))[1]
+    for name, value in kept.items():
+        torch.testing.assert_close(value, again[name])
+
+
+def test_paths_spread_as_the_distribution_does() -> None:
+    """The first step's quantiles over many paths are near the head's own, and later ones spread further."""
+    options = {"head": "gaussian", "decoder": "roll-out", "num_features": 1, "horizon": 6}
+    many = forecaster_of(**options, num_paths=512)
+    with torch.inference_mode():
+        forecast, state = many(_rows(12), initial_state(many.state_init(), 1))
+        own = many.head.answer(many.head(many.cell.output(state)), many.inputs.unit(state))[0, 0]
+    spread = (forecast[0, -1, :, 2] - forecast[0, -1, :, 0]).numpy()
+    np.testing.assert_allclose(forecast[0, -1, 0], own, atol=0.02 * float(own[2] - own[0]))
+    assert spread[-1] > 1.3 * spread[0]
+    assert (np.diff(forecast.numpy(), axis=-1) > 0).all()
+
+
+def test_replies_of_sample_paths_do_not_vary() -> None:
+    """The draws are constants of the graph: the same rows give the same forecast, in any batch."""
+    forecaster, model = exported("student-t, paths")
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    rows = np.repeat(_rows(6).numpy(), 3, axis=0) * np.array([1.0, 3.0, 1.0])[:, None, None]
+    rows = np.concatenate([rows, rows], axis=2)
+    state = {n: v.numpy() for n, v in initial_state(forecaster.state_init(), 3).items()}
+    first, second = (session.run(["forecast"], {"x": rows, **state})[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first[0], first[2], rtol=1e-6)
+    assert not np.allclose(first[0], first[1])
