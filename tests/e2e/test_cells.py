@@ -1,4 +1,4 @@
-"""Every cell, from a file of rows to the server's answers."""
+"""Every cell, from a file of rows to the server's answers; the LSTM and the GRU do so in many other tests."""
 
 import grpc
 import numpy as np
@@ -13,13 +13,15 @@ from tests.server_process import serving
 from tests.unit.training.series_files import settings_for, wave, write_csv
 from training.train import train
 
+OTHERS = [cell for cell in CELLS if cell not in ("lstm", "gru")]
+
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     """A model of each cell, two residual layers, trained for an epoch on a short wave."""
     path = tmp_path_factory.mktemp("cells")
     data = write_csv(path / "wave.csv", num_rows=120)
-    for cell in CELLS:
+    for cell in OTHERS:
         train(
             settings_for(
                 data,
@@ -42,7 +44,7 @@ def stub(repository):
         yield forecast_pb2_grpc.ForecastServiceStub(channel)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", OTHERS)
 def test_a_cell_trains_exports_and_answers(cell, repository, stub):
     """Rows in uneven requests are answered with the forecasts of the file that training published."""
     content = (repository / cell / "1" / "model.onnx").read_bytes()
