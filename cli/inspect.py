@@ -66,7 +66,7 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         ("cell, head, decoder", f"{manifest.cell}, {manifest.head}, {manifest.decoder}"),
         ("features, target first", "\n".join(features)),
         ("frequency", f"{manifest.frequency}, season of {manifest.season_length} steps"),
-        ("horizon", str(manifest.horizon)),
+        ("horizon", _horizon(manifest)),
         (
             "labels" if manifest.labels else "quantile levels",
             ", ".join(map(_shown, manifest.labels)) or ", ".join(map(str, manifest.quantile_levels)),
@@ -81,6 +81,11 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         ("backtest", "\n".join(scores)),
         ("parity error", f"{manifest.parity_error:.2g}"),
     ]
+
+
+def _horizon(manifest: "Manifest") -> str:
+    lag = f", behind the newest row by {manifest.look_ahead}" if manifest.look_ahead else ""
+    return f"{manifest.horizon}{lag}"
 
 
 def _task(manifest: "Manifest") -> str:

@@ -20,7 +20,8 @@ class Architecture:
     """What fixes a forecaster's shape; enough to build it again before loading weights.
 
     Either quantile levels or labels are the columns of a forecast, by `task`. `categories` says of each
-    feature how many it has, 0 for a number; empty where all features are numbers.
+    feature how many it has, 0 for a number; empty where all features are numbers. `look_ahead` is what each
+    layer waits for, see `models.cells.bidirectional`.
     """
 
     cell: str
@@ -31,6 +32,7 @@ class Architecture:
     horizon: int
     quantile_levels: tuple[float, ...]
     residual: bool = False
+    look_ahead: int = 0
     task: Task = "regression"
     predicts: Predicts = "ahead"
     head: str = "quantile"
@@ -50,7 +52,8 @@ class Forecaster(nn.Module):
         super().__init__()
         a = self.architecture = architecture
         self.inputs = Inputs(a.num_features, a.categories)
-        self.cell = CELLS[a.cell](self.inputs.size, a.hidden_size, a.num_layers, a.dropout, a.residual)
+        depth = a.num_layers, a.dropout, a.residual, a.look_ahead
+        self.cell = CELLS[a.cell](self.inputs.size, a.hidden_size, *depth)
         make = DECODERS[a.decoder] if a.decoder != "roll-out" else partial(RollOut, num_paths=a.num_paths)
         self.decoder = make(self._head, self.cell.hidden_size, a.horizon)
 

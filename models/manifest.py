@@ -73,6 +73,7 @@ class Manifest(_Frozen):
     labels: tuple[str, ...] = Field(
         (), description="a classifier's columns; a binary one's second is the event"
     )
+    look_ahead: int = Field(0, ge=0, description="rows by which the first step of a forecast lags")
     horizon: int = Field(ge=1)
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     upgrade: Literal["pin", "carry", "replay"] = Field(
@@ -116,6 +117,13 @@ class Manifest(_Frozen):
             )
         if self.predicts != "ahead" and self.horizon != 1:
             raise ValueError(f"predicts {self.predicts}: expected a horizon of 1, found {self.horizon}")
+
+    @property
+    def lead(self) -> int:
+        """Rows from the newest to the first step of a forecast; a label of the whole series does not lag."""
+        if self.predicts == "series":
+            return 0
+        return (1 if self.predicts == "ahead" else 0) - self.look_ahead
 
     @property
     def num_columns(self) -> int:

@@ -8,6 +8,7 @@ import onnx
 import torch
 
 from models.artifact import seal
+from models.cells import CELLS
 from models.forecaster import Architecture, Forecaster
 from models.manifest import FeatureSpec, Manifest, TrainingSummary
 from training.describe import manifest_for
@@ -19,12 +20,18 @@ HORIZON = 4
 HIDDEN = 8
 
 
+def look_ahead(cell: str) -> int:
+    """Rows that a layer of the cell waits for in these tests: 2 where it must wait for some."""
+    return 2 if CELLS[cell].looks_ahead else 0
+
+
 @cache
 def forecaster(cell: str, seed: int = 0, num_layers: int = 1, num_features: int = 2) -> Forecaster:
     """An untrained forecaster whose forecasts depend strongly on every state tensor."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made = Forecaster(Architecture(cell, num_features, HIDDEN, num_layers, 0.0, HORIZON, LEVELS)).eval()
+        size = (num_features, HIDDEN, num_layers, 0.0, HORIZON, LEVELS)
+        made = Forecaster(Architecture(cell, *size, look_ahead=look_ahead(cell))).eval()
     with torch.no_grad():
         # A fresh head starts near persistence, which would hide a state that went astray, and with
         # biases of zero, which the exporter drops.

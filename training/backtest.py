@@ -76,13 +76,15 @@ def _held_out_stream(
 
 
 def _judge(session: onnxruntime.InferenceSession, manifest: Manifest, one: SeriesData) -> _Judged:
-    # From the last training row on, up to the last row whose whole horizon was seen.
-    origins = slice(one.validation_start - 1, len(one.times) - manifest.horizon)
+    # From the last training row on, up to the last row whose whole horizon was seen. A forecast that lags is
+    # made at a later row, and of its steps those after that row are judged: the others have been seen.
+    seen = manifest.look_ahead
+    origins = slice(one.validation_start - 1 + seen, len(one.times) - manifest.horizon + seen)
     history = one.target[: one.validation_start]
     return _Judged(
-        actual=targets_of(one.target, manifest.horizon)[origins],
-        forecast=stream(session, manifest, one.values)[origins].astype(np.float64),
-        naive=scores.seasonal_naive(one.target, manifest.horizon, manifest.season_length)[origins],
+        actual=targets_of(one.target, manifest.horizon - seen)[origins],
+        forecast=stream(session, manifest, one.values)[origins, seen:].astype(np.float64),
+        naive=scores.seasonal_naive(one.target, manifest.horizon - seen, manifest.season_length)[origins],
         scale=scores.seasonal_scale(history, manifest.season_length),
     )
 

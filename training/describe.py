@@ -36,6 +36,7 @@ def manifest_for(
         task=architecture.task,
         predicts=architecture.predicts,
         labels=architecture.labels,
+        look_ahead=forecaster.cell.look_ahead,
         horizon=architecture.horizon,
         quantile_levels=architecture.quantile_levels,
         states=state_specs(forecaster),

@@ -44,6 +44,7 @@ def build(
             horizon=settings.horizon,
             quantile_levels=settings.quantile_levels if settings.task == "regression" else (),
             residual=settings.residual,
+            look_ahead=settings.look_ahead,
             task=settings.task,
             predicts=settings.predicts,
             head=settings.head,

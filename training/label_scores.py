@@ -26,7 +26,7 @@ def label_scores(
         came, in nats: for symbols, exp of it is the perplexity), and both of the most frequent label of
         the training part, most_frequent_accuracy and most_frequent_log_loss. Empty without a held-out label.
     """
-    lead = 1 if manifest.predicts == "ahead" else 0
+    lead = manifest.lead
     actual, found = [], []
     for one, probabilities in zip(series, streamed, strict=True):
         first = max(one.validation_start - lead, 0)

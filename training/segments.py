@@ -49,9 +49,9 @@ class _Piece:
 
 
 def targets_of(target: npt.NDArray[np.float64], horizon: int, lead: int = 1) -> npt.NDArray[np.float64]:
-    """(N, K): row t holds target[t + lead : t + lead + K], NaN past the end of `target` (N,)."""
-    padded = np.concatenate([target[lead:], np.full(horizon - 1 + lead, np.nan)])
-    return np.lib.stride_tricks.sliding_window_view(padded, horizon)
+    """(N, K): row t holds target[t + lead : t + lead + K], NaN before and past the ends of `target` (N,)."""
+    padded = np.concatenate([np.full(max(-lead, 0), np.nan), target, np.full(horizon + max(lead, 0), np.nan)])
+    return np.lib.stride_tricks.sliding_window_view(padded[max(lead, 0) :], horizon)[: len(target)]
 
 
 class TrainingSegments:

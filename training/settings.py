@@ -59,12 +59,13 @@ class TrainSettings(BaseModel):
     cell: str = Field(
         "lstm",
         description="recurrent cell: lstm, gru, elman, elman-relu, jordan, lstm-reference, peephole, "
-        "min-lstm, min-gru or slstm",
+        "min-lstm, min-gru, slstm, bidirectional or bidirectional-gru",
     )
     hidden_size: int = Field(64, ge=1, le=4096, description="units in each layer")
     num_layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")
     residual: bool = Field(False, description="layers above the first add their input to their output")
+    look_ahead: int = Field(0, ge=0, le=1000, description="rows that each bidirectional layer waits for")
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.1, 0.5, 0.9), min_length=1, description="quantiles to forecast, ascending"
     )
@@ -88,8 +89,15 @@ class TrainSettings(BaseModel):
 
     @property
     def lead(self) -> int:
-        """Rows from the one that a forecast is made at to its first step."""
-        return 1 if self.predicts == "ahead" else 0
+        """Rows from the one that a forecast is made at to its first step, see `Manifest.lead`."""
+        if self.predicts == "series":
+            return 0
+        return (1 if self.predicts == "ahead" else 0) - self.lag
+
+    @property
+    def lag(self) -> int:
+        """Rows that all layers of a bidirectional cell wait for."""
+        return self.num_layers * self.look_ahead
 
     @property
     def repository(self) -> Path:
@@ -144,6 +152,14 @@ class TrainSettings(BaseModel):
         if not _NAME.fullmatch(output.name):
             raise ValueError("expected REPOSITORY/NAME, the name in letters, digits, '.', '_' and '-'")
         return output
+
+    @model_validator(mode="after")
+    def _looks_ahead(self) -> Self:
+        if {"cell", "look_ahead"} & self.model_fields_set:
+            from models.cells import CELLS, check_look_ahead  # brings torch
+
+            check_look_ahead(CELLS[self.cell].looks_ahead, self.look_ahead)
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

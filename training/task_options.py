@@ -62,6 +62,18 @@ def check_task(settings: "TrainSettings") -> None:
             s.decoder,
         ),
         (
+            s.predicts != "ahead" or s.lag < s.horizon,
+            "horizon",
+            f"more than the {s.lag} rows that the cell waits for",
+            s.horizon,
+        ),
+        (
+            not s.lag or s.decoder != "roll-out",
+            "decoder",
+            "direct or recurrent for a cell that waits for rows",
+            s.decoder,
+        ),
+        (
             s.predicts == "ahead" or s.target not in s.required,
             "required",
             f"features only, as {s.target} is what is predicted",

@@ -1,7 +1,6 @@
 """The recurrent cells by name; a new one is registered here and nowhere else."""
 
-from collections.abc import Callable
-
+from models.cells.bidirectional import Bidirectional, BidirectionalGRU
 from models.cells.elman import Elman, ElmanReLU
 from models.cells.gru import GRU
 from models.cells.jordan import Jordan
@@ -12,9 +11,9 @@ from models.cells.min_lstm import MinLSTM
 from models.cells.peephole import Peephole
 from models.cells.protocol import Cell
 from models.cells.slstm import SLSTM
+from models.cells.stack import Stack, check_look_ahead
 
-# Called with the input size, the hidden size, the number of layers, dropout and whether layers are residual.
-CELLS: dict[str, Callable[[int, int, int, float, bool], Cell]] = {
+CELLS: dict[str, type[Stack]] = {
     "lstm": LSTM,
     "gru": GRU,
     "elman": Elman,
@@ -25,6 +24,8 @@ CELLS: dict[str, Callable[[int, int, int, float, bool], Cell]] = {
     "min-lstm": MinLSTM,
     "min-gru": MinGRU,
     "slstm": SLSTM,
+    "bidirectional": Bidirectional,
+    "bidirectional-gru": BidirectionalGRU,
 }
 
-__all__ = ["CELLS", "Cell"]
+__all__ = ["CELLS", "Cell", "check_look_ahead"]

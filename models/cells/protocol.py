@@ -16,6 +16,11 @@ class Cell(Protocol):
 
     hidden_size: int
 
+    @property
+    def look_ahead(self) -> int:
+        """Rows by which outputs lag: the one after row t is of row t - look_ahead."""
+        ...
+
     def state_init(self) -> dict[str, StateInit]:
         """Name, per-session shape, dtype and initial value of each state tensor."""
         ...

@@ -20,11 +20,21 @@ class Stack(nn.Module):
 
     # Name and initial value of each; the first is the layer's output. State `<name>_<layer>` is (H,) float32.
     layer_states: ClassVar[dict[str, float]]
+    # Whether a layer waits for rows to come, `layer_look_ahead` of them, before it says what it makes of one.
+    looks_ahead: ClassVar[bool] = False
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int, dropout: float, residual: bool = False
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+        residual: bool = False,
+        look_ahead: int = 0,
     ) -> None:
         super().__init__()
+        check_look_ahead(self.looks_ahead, look_ahead)
+        self.layer_look_ahead = look_ahead
         self.hidden_size = hidden_size
         self.residual = residual
         sizes = [input_size, *[hidden_size] * (num_layers - 1)]
@@ -41,6 +51,11 @@ class Stack(nn.Module):
         """Advance one layer: rows (T, B, I), states (B, H) each -> outputs (T, B, H) and the next states."""
         y, following = layer(x, *states)
         return y, following
+
+    @property
+    def look_ahead(self) -> int:
+        """See `Cell.look_ahead`."""
+        return self.layer_look_ahead * len(self.layers)
 
     def state_init(self) -> dict[str, StateInit]:
         """See `Cell.state_init`."""
@@ -73,6 +88,13 @@ class Stack(nn.Module):
     def names(self, layer: int) -> list[str]:
         """The states of one layer, its output first."""
         return [f"{name}_{layer}" for name in self.layer_states]
+
+
+def check_look_ahead(looks_ahead: bool, look_ahead: int) -> None:
+    """Raises ValueError: rows to look ahead for a cell that does not, or none for one that does."""
+    if looks_ahead != (look_ahead > 0):
+        expected = "at least 1 for a cell that looks ahead" if looks_ahead else "0 for a cell that does not"
+        raise ValueError(f"look_ahead: expected {expected}, found {look_ahead}")
 
 
 def advance_single_state(

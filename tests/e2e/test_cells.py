@@ -29,6 +29,7 @@ def repository(tmp_path_factory):
                 cell=cell,
                 num_layers=2,
                 residual=True,
+                look_ahead=int(CELLS[cell].looks_ahead),
                 dropout=0.1,
                 max_epochs=1,
                 learning_rate=0.02,
@@ -50,6 +51,7 @@ def test_a_cell_trains_exports_and_answers(cell, repository, stub):
     content = (repository / cell / "1" / "model.onnx").read_bytes()
     _, manifest = unseal(content)
     assert manifest.cell == cell
+    assert manifest.look_ahead == 2 * CELLS[cell].looks_ahead
     rows = wave(40, seed=9)[:, None]
     expected = reference_forecasts(content, manifest, rows)
     found = []

@@ -92,6 +92,27 @@ def _slstm(w: Named, x: Array, s: Named) -> dict[str, Array]:
     return {"stabiliser": m, "cell": c, "normaliser": n, "hidden": sigmoid(o) * c / n}
 
 
+def _bidirectional(one_way: Oracle) -> Oracle:
+    def oracle(w: Named, x: Array, s: Named) -> dict[str, Array]:
+        window = np.concatenate([s["recent"], x[:, None]], axis=1)
+        carried = one_way(_of_layer(w, "ahead"), window[:, 0], s)
+        walked = {
+            name: np.zeros((len(x), w["back.layers.0.weight_hh_l0"].shape[1])) for name in ("hidden", "cell")
+        }
+        for row in reversed(range(window.shape[1])):
+            walked = walked | one_way(_of_layer(w, "back"), window[:, row], walked)
+        output = np.concatenate([carried["hidden"], walked["hidden"]], axis=-1)
+        output = output + window[:, 0] if w["residual"] else output
+        return carried | {"output": output, "recent": window[:, 1:]}
+
+    return oracle
+
+
+def _of_layer(w: Named, direction: str) -> Named:
+    prefix = f"{direction}.layers.0."
+    return {name.removeprefix(prefix): value for name, value in w.items() if name.startswith(prefix)}
+
+
 ORACLES: dict[str, Oracle] = {
     "lstm": lstm,
     "gru": _gru,
@@ -103,4 +124,6 @@ ORACLES: dict[str, Oracle] = {
     "min-lstm": _min_lstm,
     "min-gru": _min_gru,
     "slstm": _slstm,
+    "bidirectional": _bidirectional(lstm),
+    "bidirectional-gru": _bidirectional(_gru),
 }

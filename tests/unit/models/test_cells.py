@@ -7,6 +7,7 @@ import torch
 from models.cells import CELLS
 from models.cells.stack import Stack
 from models.state import State, initial_state
+from tests import model_files
 from tests.unit.models.cell_oracles import ORACLES, Array
 
 INPUTS, HIDDEN, LAYERS = 3, 5, 2
@@ -19,7 +20,7 @@ ALL = pytest.mark.parametrize("cell", CELLS)
 def make(cell: str, residual: bool = False, dropout: float = 0.0, num_layers: int = LAYERS) -> Stack:
     """A cell whose every weight matters: none is left at zero."""
     torch.manual_seed(0)
-    made = CELLS[cell](INPUTS, HIDDEN, num_layers, dropout, residual)
+    made = CELLS[cell](INPUTS, HIDDEN, num_layers, dropout, residual, model_files.look_ahead(cell))
     assert isinstance(made, Stack)
     with torch.no_grad():
         for parameter in made.parameters():
@@ -42,6 +43,7 @@ def by_oracle(name: str, cell: Stack, x: Array, state: State) -> tuple[Array, di
     y, after = x.astype(np.float64), {}
     for number, layer in enumerate(cell.layers):
         weights = {key: value.numpy().astype(np.float64) for key, value in layer.state_dict().items()}
+        weights["residual"] = np.array(getattr(layer, "residual", False))
         states = {key: state[f"{key}_{number}"].numpy().astype(np.float64) for key in cell.layer_states}
         outputs = []
         for t in range(y.shape[1]):

@@ -30,7 +30,7 @@ FORGET = {
 
 def _weights(cell: str) -> dict[str, Tensor]:
     torch.manual_seed(0)
-    (layer,) = CELLS[cell](3, HIDDEN, 1, 0.0, False).layers
+    (layer,) = CELLS[cell](3, HIDDEN, 1, 0.0, False, 0).layers
     return layer.state_dict()
 
 

@@ -23,8 +23,8 @@ def _features(num_rows: int, seed: int = 0) -> np.ndarray:
     return np.column_stack([wave(num_rows, seed=seed), np.arange(num_rows)])
 
 
-def _forecasts(values: np.ndarray) -> np.ndarray:
-    forecaster = model_files.forecaster("lstm")
+def _forecasts(values: np.ndarray, cell: str = "lstm") -> np.ndarray:
+    forecaster = model_files.forecaster(cell)
     with torch.inference_mode():
         forecast, _ = forecaster(torch.from_numpy(values[None]), initial_state(forecaster.state_init(), 1))
     return forecast[0].numpy().astype(np.float64)
@@ -61,6 +61,25 @@ def test_scores_are_those_of_the_held_out_origins() -> None:
     assert found["mase"] / found["mae"] == pytest.approx(
         found["seasonal_naive_mase"] / found["seasonal_naive_mae"]
     )
+
+
+def test_of_a_forecast_that_lags_only_steps_to_come_are_scored() -> None:
+    """A cell that waits two rows has seen two steps of each forecast; naive starts at the same newest row."""
+    content, manifest = model_files.sealed("m", "bidirectional")
+    assert manifest.look_ahead == 2
+    values = _features(200)
+    found = backtest(content, [_one(values)])
+    forecasts, target = _forecasts(values, "bidirectional"), values[:, 0]
+    errors, naive = [], []
+    for origin in range(200 - HELD_OUT - 1, 200 - manifest.horizon):
+        newest = origin + 2
+        for step in range(2, manifest.horizon):
+            at = origin + 1 + step
+            assert at > newest
+            errors.append(abs(target[at] - forecasts[newest, step, 1]))
+            naive.append(abs(target[at] - target[at - 24]))
+    assert found["mae"] == pytest.approx(np.mean(errors), rel=1e-4)
+    assert found["seasonal_naive_mae"] == pytest.approx(np.mean(naive))
 
 
 def test_series_do_not_disturb_each_other() -> None:

@@ -27,6 +27,8 @@ OPERATORS = {
     "min-lstm": "Scan",
     "min-gru": "Scan",
     "slstm": "Scan",
+    "bidirectional": "LSTM",
+    "bidirectional-gru": "GRU",
 }
 # What a scanned step is made of; the products with rows alone are before the scan.
 STEPS = {
@@ -40,11 +42,12 @@ DEPTHS = [(cell, 1) for cell in OPERATORS] + [("lstm", 2), ("gru", 2), ("elman",
 
 @pytest.mark.parametrize(("cell", "num_layers"), DEPTHS)
 def test_recurrence_is_one_operator_a_layer(cell: str, num_layers: int) -> None:
-    """Each layer of the cell is the one operator that is fast for it, and nothing else loops or branches."""
+    """Each layer, in each direction, is the one operator that is fast for it, and nothing else loops."""
     content, _ = model_files.sealed("m", cell, num_layers=num_layers)
     operators = Counter(node.op_type for node in onnx.load_model_from_string(content).graph.node)
     found = {operator: operators[operator] for operator in RECURRENT if operators[operator]}
-    assert found == {OPERATORS[cell]: num_layers}
+    num_directions = 2 if CELLS[cell].looks_ahead else 1
+    assert found == {OPERATORS[cell]: num_directions * num_layers}
 
 
 def test_every_cell_has_its_operator_told() -> None:

@@ -10,6 +10,7 @@ import torch
 from models.cells import CELLS
 from models.forecaster import Forecaster
 from models.state import initial_state
+from tests import model_files
 from tests.unit.training.series_files import settings_for, write_csv
 from training.dataset import Dataset, read_dataset
 from training.fit import build, fit
@@ -28,7 +29,9 @@ def _validation_loss(forecaster: Forecaster, settings: TrainSettings, dataset: D
     with torch.no_grad():
         parts = [
             torch.stack(module._advance(segment))
-            for segment in ValidationSegments(dataset.series, horizon=settings.horizon, batch_size=4)
+            for segment in ValidationSegments(
+                dataset.series, horizon=settings.horizon, batch_size=4, lead=settings.lead
+            )
         ]
     loss, terms = torch.stack(parts).sum(dim=0)
     return float(loss / terms)
@@ -42,7 +45,13 @@ def _same_weights(first: Forecaster, second: Forecaster) -> bool:
 @pytest.mark.parametrize("cell", CELLS)
 def test_training_lowers_the_loss(cell: str, tmp_path: Path) -> None:
     """A few epochs on a seasonal series leave a clearly lower validation loss than the start's."""
-    settings = settings_for(write_csv(tmp_path / "data.csv"), cell=cell, max_epochs=6, learning_rate=0.02)
+    settings = settings_for(
+        write_csv(tmp_path / "data.csv"),
+        cell=cell,
+        look_ahead=model_files.look_ahead(cell),
+        max_epochs=6,
+        learning_rate=0.02,
+    )
     dataset = read_dataset(settings)
     torch.manual_seed(settings.seed)
     before = _validation_loss(build(settings, 1), settings, dataset)

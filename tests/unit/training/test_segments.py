@@ -41,6 +41,20 @@ def test_targets_are_the_values_after_each_row() -> None:
     np.testing.assert_array_equal(targets_of(np.array([1.0, 2, 3]), 2), expected)
 
 
+@pytest.mark.parametrize(
+    ("lead", "expected"),
+    [
+        (2, [[3, np.nan], [np.nan, np.nan], [np.nan, np.nan]]),
+        (0, [[1, 2], [2, 3], [3, np.nan]]),
+        (-1, [[np.nan, 1], [1, 2], [2, 3]]),
+        (-4, [[np.nan, np.nan], [np.nan, np.nan], [np.nan, np.nan]]),
+    ],
+)
+def test_targets_begin_by_the_lead_after_the_row_or_before_it(lead: int, expected: list[list[float]]) -> None:
+    """A cell that waits for rows is asked for what begins before its newest row; there is nothing outside."""
+    np.testing.assert_array_equal(targets_of(np.array([1.0, 2, 3]), 2, lead), expected)
+
+
 @pytest.mark.parametrize("lengths", [(400,), (60, 900, 45), (40, 40, 40, 40, 40)])
 def test_training_sees_all_of_the_training_part_and_nothing_of_the_validation_part(
     lengths: tuple[int, ...],

@@ -31,6 +31,16 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"horizon": "many"}, "horizon: .*integer.*, found 'many'"),
     ({"freq": "fortnight"}, "freq: frequency 'fortnight': expected"),
     ({"cell": "transformer"}, "cell: expected one of lstm, gru.*, found 'transformer'"),
+    ({"look_ahead": "2"}, "look_ahead: expected 0 for a cell that does not, found 2"),
+    ({"cell": "bidirectional"}, "look_ahead: expected at least 1 .*, found 0"),
+    (
+        {"cell": "bidirectional-gru", "look_ahead": "12", "num_layers": "2"},
+        "horizon: expected more than the 24 rows that the cell waits for, found 24",
+    ),
+    (
+        {"cell": "bidirectional", "look_ahead": "1", "decoder": "roll-out"},
+        "decoder: expected direct or recurrent .*, found 'roll-out'",
+    ),
     ({"quantile_levels": ["0.5", "1.5"]}, r"quantile_levels\.1: .*less than 1, found '1.5'"),
     ({"quantile_levels": ["0.9", "0.1"]}, "quantile_levels: expected ascending"),
     ({"output": "models/a b"}, "output: expected REPOSITORY/NAME"),
@@ -47,7 +57,7 @@ def test_help_names_every_cell() -> None:
     assert told.removeprefix("recurrent cell: ").replace(" or ", ", ").split(", ") == list(CELLS)
 
 
-@pytest.mark.parametrize(("change", "message"), BAD, ids=[next(iter(change)) for change, _ in BAD])
+@pytest.mark.parametrize(("change", "message"), BAD, ids=["-".join(change) for change, _ in BAD])
 def test_bad_option_is_named(change: dict[str, Any], message: str) -> None:
     """An unknown name is told its nearest neighbour; a bad value what was expected and what was found."""
     with pytest.raises(SettingsError, match=message):
