@@ -12,13 +12,17 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from models.forecaster import Architecture, Forecaster
+from training.clipping import ClipValues
 from training.dataset import Dataset
+from training.memory_start import remember_for
 from training.module import ForecasterModule
 from training.progress import EpochProgress
 from training.quiet import errors_only
 from training.segments import TrainingSegments, ValidationSegments
 from training.settings import SettingsError, TrainSettings
 
+# In a work directory: the best weights, and the run's options.
+CHECKPOINT, NOTE = "best.ckpt", "settings.json"
 # What may differ between a run and the one that resumes it.
 _FREE_ON_RESUME = {"output", "data", "max_epochs", "patience", "threads", "work_dir", "resume"}
 
@@ -33,8 +37,11 @@ def build(
     """A forecaster with starting weights, drawn from torch's global random stream.
 
     `labels` and the features' `categories` are as in `models.forecaster.Architecture`.
+
+    Raises:
+        SettingsError: `memory_steps` for a cell without a gate that keeps.
     """
-    return Forecaster(
+    forecaster = Forecaster(
         Architecture(
             cell=settings.cell,
             num_features=num_features,
@@ -54,6 +61,9 @@ def build(
             categories=categories if any(categories) else (),
         )
     )
+    if settings.memory_steps is not None:
+        remember_for(forecaster.cell, settings.memory_steps)
+    return forecaster
 
 
 def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) -> Forecaster:
@@ -72,6 +82,7 @@ def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) ->
             missing_rate=settings.missing_rate,
             required=tuple(dataset.features.index(name) for name in settings.required),
             seed=settings.seed,
+            teacher_forcing=settings.teacher_forcing,
         )
         last = _last_checkpoint(settings, directory)
         callbacks: list[Callback] = [
@@ -80,6 +91,8 @@ def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) ->
             # `save_last` would copy the best one; a run goes on from where it was. After "best", to note it.
             ModelCheckpoint(directory, "last", enable_version_counter=False),
         ]
+        if settings.gradient_clip_value is not None:
+            callbacks.append(ClipValues(settings.gradient_clip_value))
         if progress:
             callbacks.append(EpochProgress(settings.max_epochs))
         trainer = lightning.Trainer(
@@ -97,7 +110,7 @@ def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) ->
             reload_dataloaders_every_n_epochs=1,
         )
         trainer.fit(module, datamodule=_Segments(settings, dataset), ckpt_path=last)
-        state = torch.load(directory / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+        state = torch.load(directory / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(state)
     return module.forecaster.cpu().eval()
 
@@ -153,7 +166,7 @@ def _work_dir(settings: TrainSettings) -> Iterator[Path]:
 
 def _last_checkpoint(settings: TrainSettings, directory: Path) -> Path | None:
     """The checkpoint to go on from, if any; else notes the options, for the run that will resume this one."""
-    note, checkpoint = directory / "settings.json", directory / "last.ckpt"
+    note, checkpoint = directory / NOTE, directory / "last.ckpt"
     options = json.loads(settings.model_dump_json(exclude=_FREE_ON_RESUME))
     if settings.resume and checkpoint.exists():
         before = json.loads(note.read_text()) if note.exists() else {}
@@ -162,7 +175,8 @@ def _last_checkpoint(settings: TrainSettings, directory: Path) -> Path | None:
                 had = f"{before.get(name)!r}, as in the run that {directory} holds"
                 raise SettingsError(f"{name}: expected {had}, found {value!r}")
         return checkpoint
-    note.write_text(json.dumps(options, indent=2))
+    # The data may move, and a later command may still be glad to know where it was.
+    note.write_text(json.dumps({**options, "data": str(settings.data.resolve())}, indent=2))
     return None
 
 

@@ -8,6 +8,7 @@ from models.forecaster import Forecaster
 from models.state import State, initial_state
 from training.dataset import WARM_UP
 from training.segments import Segment
+from training.teacher_forcing import with_own_forecasts
 
 
 class ForecasterModule(lightning.LightningModule):
@@ -21,6 +22,7 @@ class ForecasterModule(lightning.LightningModule):
         missing_rate: float,
         required: tuple[int, ...],
         seed: int,
+        teacher_forcing: float = 1.0,
     ) -> None:
         super().__init__()
         self.forecaster = forecaster
@@ -28,6 +30,7 @@ class ForecasterModule(lightning.LightningModule):
         self.missing_rate = missing_rate
         self.required = list(required)
         self.seed = seed
+        self.teacher_forcing = teacher_forcing
         self._carried: State = {}
         self._validation_sum = torch.zeros(2)
 
@@ -62,6 +65,10 @@ class ForecasterModule(lightning.LightningModule):
         """Walk one segment on and keep the state for the next; summed loss and its number of terms."""
         state = self._start(batch.fresh)
         numbers, unit, after = self.forecaster.scaled(batch.x, state)
+        if self.training and self.teacher_forcing < 1:
+            # The state that is carried on has seen the truth alone.
+            mixed = with_own_forecasts(self.forecaster, batch.x, state, self.teacher_forcing)
+            numbers, unit, _ = self.forecaster.scaled(mixed, state)
         self._carried = {name: value.detach() for name, value in after.items()}
         # A roll-out is trained on its first step.
         targets = batch.targets[..., : numbers.shape[-2]]

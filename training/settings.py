@@ -65,6 +65,9 @@ class TrainSettings(BaseModel):
     num_layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")
     residual: bool = Field(False, description="layers above the first add their input to their output")
+    memory_steps: int | None = Field(
+        None, ge=3, description="rows that the gates start out keeping; without it, a few"
+    )
     look_ahead: int = Field(0, ge=0, le=1000, description="rows that each bidirectional layer waits for")
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.1, 0.5, 0.9), min_length=1, description="quantiles to forecast, ascending"
@@ -76,6 +79,12 @@ class TrainSettings(BaseModel):
     segment_length: int = Field(64, ge=2, description="rows between truncations of back-propagation")
     learning_rate: float = Field(3e-3, gt=0, description="Adam's step size")
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
+    gradient_clip_value: float | None = Field(
+        None, gt=0, description="largest size of each number of a gradient; cut before its norm is"
+    )
+    teacher_forcing: float = Field(
+        1.0, ge=0, le=1, description="share of a roll-out's training rows that are true, not its forecasts"
+    )
     validation_fraction: float = Field(
         0.1, gt=0, le=0.5, description="share of each series' end kept for early stopping and the backtest"
     )

@@ -62,6 +62,12 @@ def check_task(settings: "TrainSettings") -> None:
             s.decoder,
         ),
         (
+            s.teacher_forcing == 1 or s.decoder == "roll-out",
+            "teacher_forcing",
+            f"1 for decoder {s.decoder}, which reads no forecasts",
+            s.teacher_forcing,
+        ),
+        (
             s.predicts != "ahead" or s.lag < s.horizon,
             "horizon",
             f"more than the {s.lag} rows that the cell waits for",

@@ -1,0 +1,1 @@
+"""What a recurrent network does with time: gradients back through it, gates, memory, recurrent weights."""
