@@ -15,17 +15,16 @@ from service.engine.arena import Slots
 from service.engine.model import ServedModel
 from service.engine.runner import Forecasts, Reply
 from service.errors import (
-    DeadlinePassed,
     QueueFull,
-    StatecastError,
     StoreUnavailable,
     UnknownVersion,
     UpgradeRefused,
 )
 from service.sessions.admin import SessionAdmin
-from service.sessions.batch import Batch, Part, join
+from service.sessions.batch import Batch, join
 from service.sessions.commits import Commits
 from service.sessions.frame import NO_POSITION, Frame
+from service.sessions.intake import MAX_STEP_ROWS, Intake
 from service.sessions.plan import BatchPlan, StepLimits, plan_batch
 from service.sessions.queue import FrameQueue
 from service.sessions.recovery import recover
@@ -40,16 +39,6 @@ _log = structlog.get_logger()
 
 # Longer than any batch takes, short enough that a client tries again while it still matters.
 _RETRY_AFTER_S = 0.1
-# Rows of an entry that still go whole beside single steps.
-_MAX_STEP_ROWS = 16
-# Fewer are not worth a batch of their own.
-_LEAST_HALF = 256
-# Rows of histories in one batch: as many as run at full speed or, while steps come, as many as a step
-# may well wait for.
-_HISTORY_ROWS = 8192
-_LEAST_HISTORY_ROWS = 16
-_HISTORY_BESIDE_STEPS_S = 0.0005
-_STEPS_ARE_RECENT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +107,11 @@ class SessionWorker:
         self._limits = limits
         self._clock = clock
         self._executor = executor
-        self._queue = FrameQueue(model.capacity, _MAX_STEP_ROWS)
+        self._queue = FrameQueue(model.capacity, MAX_STEP_ROWS)
         self._commits = Commits(self.residency, self._queue, clock, self._committed)
+        self._intake = Intake(
+            self._queue, self.table, self.counts, clock, limits.max_batch_size, halves=self._commits.overlap
+        )
         self._operations: deque[Callable[[], Awaitable[None]]] = deque()
         self._collectors: list[Callable[[], None]] = []
         self._turns = Turns(self._turn)
@@ -127,9 +119,6 @@ class SessionWorker:
         self._task: asyncio.Task[None] | None = None
         # Whether something came while it ran, and whether it took a batch.
         self._was_called = self._took = False
-        self._histories_are_next = False
-        self._stepped_at_s = float("-inf")
-        self._history_rows_per_s = 0.0
 
     @property
     def model(self) -> ServedModel:
@@ -238,7 +227,7 @@ class SessionWorker:
             raise engine_failure(self.model.name, error, 1) from error
         self.residency.recent.add(np.array((slot,), np.int64), rows)
         self.counts.add_row()
-        self._stepped_at_s = table.commit_one(slot, committed + 1, time_us)
+        self._intake.stepped_at_s = table.commit_one(slot, committed + 1, time_us)
         return Advanced(committed + 1, forecasts)
 
     async def serve(self, model: ServedModel, policy: UpgradePolicy) -> None:
@@ -329,7 +318,7 @@ class SessionWorker:
         self._was_called = False
         self.residency.reset_dirty()
         self._collect()
-        parts = self._take()
+        parts = self._intake.take()
         if parts:
             batch, is_history = join(parts), parts[0].root is not None
             if len(batch.values) > self._limits.max_inline_rows or is_history:
@@ -371,8 +360,8 @@ class SessionWorker:
         # From here to the run nothing is awaited: what is taken is loaded.
         self.residency.reset_dirty()
         if failed:
-            self._refuse(failed)
-        parts = self._take()
+            self._intake.refuse(failed)
+        parts = self._intake.take()
         self._took = bool(parts)
         if parts:
             await self._apply(join(parts), is_history=parts[0].root is not None)
@@ -381,69 +370,6 @@ class SessionWorker:
     def _collect(self) -> None:
         for flush in self._collectors:
             flush()
-
-    def _refuse(self, failed: dict[int, StatecastError]) -> None:
-        """Sessions that cannot be loaded: what waits for them is refused."""
-        for part in self._queue.withdraw(np.array(list(failed), np.int64)):
-            errors = {part.entry(index): failed[slot] for index, slot in enumerate(part.slots.tolist())}
-            part.frame.result.errors.update(errors)
-            self.counts.rows_refused += self._leave(part)
-
-    def _take(self) -> list[Part]:
-        """Steps and slices of histories in turn: no step shares a batch with a slice it would wait for."""
-        now_s = self._clock.monotonic_s()
-        if self._queue.has_steps:
-            self._stepped_at_s = now_s
-        taken: list[Part] = []
-        if self._histories_are_next or not self._queue.has_steps:
-            taken = self._queue.take_slices(self._limits.max_batch_size, self._num_history_rows(now_s))
-        self._histories_are_next = not taken
-        return self._still_wanted(taken or self._queue.take_steps(self._num_steps()), now_s)
-
-    def _num_steps(self) -> int:
-        """While the store has one half of what is under way, the other half can run."""
-        if not self._commits.overlap:
-            return self._limits.max_batch_size
-        half = max(-(-self._queue.num_rows // 2), _LEAST_HALF)
-        return min(half, self._limits.max_batch_size)
-
-    def _num_history_rows(self, now_s: float) -> int:
-        if now_s - self._stepped_at_s > _STEPS_ARE_RECENT_S:
-            return _HISTORY_ROWS
-        rows = int(_HISTORY_BESIDE_STEPS_S * self._history_rows_per_s)
-        return min(max(rows, _LEAST_HISTORY_ROWS), _HISTORY_ROWS)
-
-    def _still_wanted(self, taken: list[Part], now_s: float) -> list[Part]:
-        """Without the entries that nobody waits for any more, or whose deadline has passed."""
-        kept = []
-        for part in taken:
-            dropped = part.frame.dropped
-            if part.frame.deadline_s < now_s:
-                self.counts.rows_refused += self._leave(part, DeadlinePassed())
-                continue
-            if dropped is None:
-                kept.append(part)
-                continue
-            mine = dropped if part.entries is None else dropped[part.entries]
-            if mine.all():
-                self._leave(part)
-            elif mine.any():
-                self._leave(part.only(mine))
-                kept.append(part.only(~mine))
-            else:
-                kept.append(part)
-        return kept
-
-    def _leave(self, part: Part, error: StatecastError | None = None) -> int:
-        """Entries go without being applied, a history without its remaining rows; returns how many rows."""
-        entries = slice(None) if part.entries is None else part.entries
-        num_rows = int(part.frame.lengths[entries].sum()) - part.offset
-        self._queue.finish(part, num_rows, is_over=True)
-        self.table.settle(part.slots)
-        if error is not None:
-            part.frame.result.errors.update((part.entry(index), error) for index in range(len(part)))
-        part.frame.settle(len(part))
-        return num_rows
 
     def _plan(self, batch: Batch) -> BatchPlan:
         table = self.table
@@ -466,8 +392,7 @@ class SessionWorker:
             loop = asyncio.get_running_loop()
             outcomes = await loop.run_in_executor(self._executor, run, batch, planned, self.residency)
             if is_history:
-                elapsed_s = self._clock.monotonic_s() - began_s
-                self._history_rows_per_s = len(batch.values) / max(elapsed_s, 1e-6)
+                self._intake.ran_history(len(batch.values), self._clock.monotonic_s() - began_s)
         if self.store.is_durable:
             await self._commits.begin(batch, planned, outcomes)
         else:

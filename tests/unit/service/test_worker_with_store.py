@@ -370,7 +370,7 @@ async def test_histories_commit_slice_by_slice():
     """A store that fails half way leaves the session at a slice; the resend skips what was stored."""
     store = DurableStore()
     async with serving(store) as made:
-        made.worker._num_history_rows = lambda _now_s: 100
+        made.worker._intake._num_history_rows = lambda _now_s: 100
         store.gate.clear()
         sent = made.send("a", *[1.0] * 450, position=0)
         await store.entered.wait()
