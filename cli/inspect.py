@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.scores import by_forecaster, matrix_lines
+
 if TYPE_CHECKING:
     from models.manifest import Manifest
 
@@ -59,7 +61,10 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         for feature in manifest.features
     ]
     states = [f"{state.name} {list(state.shape)} {state.dtype}" for state in manifest.states]
-    scores = [f"{name} {value:.4g}" for name, value in manifest.backtest.items()]
+    scores = [
+        f"{forecaster}: {', '.join(f'{name} {value:.4g}' for name, value in found.items())}"
+        for forecaster, found in by_forecaster(manifest.backtest).items()
+    ]
     return [
         ("digest", manifest.digest),
         ("task", _task(manifest)),
@@ -79,6 +84,8 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         ),
         ("", f"{summary.first_time:%Y-%m-%d %H:%M} to {summary.last_time:%Y-%m-%d %H:%M} UTC"),
         ("backtest", "\n".join(scores)),
+        ("Markov chain", "\n".join(matrix_lines(manifest.transition_matrix)) or "none"),
+        ("re-anchored", f"every {manifest.max_stream} rows" if manifest.max_stream else "never"),
         ("parity error", f"{manifest.parity_error:.2g}"),
     ]
 

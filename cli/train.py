@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cli.options import options_of
+from cli.scores import METRICS, by_forecaster, matrix_lines
 from training.settings import SettingsError, TrainSettings
 
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
     from models.manifest import Manifest
     from training.train import Published
-
-_METRICS = ("mae", "mase", "smape", "weighted_quantile_loss", "coverage", "accuracy", "log_loss")
 
 
 @options_of(TrainSettings, config_help="options file (TOML), the names with underscores; flags beat it")
@@ -56,21 +55,25 @@ def _report(published: "Published", settings: TrainSettings) -> None:
         f"{summary.num_missing} values missing; horizon {manifest.horizon}, every {manifest.frequency}"
     )
     console.print(_score_table(manifest))
+    if manifest.transition_matrix:
+        console.print(
+            "transitions of the Markov chain, from the lowest bin of values (a row each) to the next:"
+        )
+        console.print("\n".join(matrix_lines(manifest.transition_matrix)))
     console.print(f"parity: ONNX Runtime is within {manifest.parity_error:.1e} of torch (scaled units)")
     console.print(f"serve it:  statecast serve --repository {settings.repository}")
 
 
 def _score_table(manifest: "Manifest") -> "Table":
-    """The backtest, beside seasonal naive, or the most frequent label, where that has the same score."""
+    """The backtest: the model, and each baseline with the scores that it has."""
     from rich.table import Table
 
     table = Table(title="backtest on the validation part", title_justify="left")
-    table.add_column("score")
-    table.add_column("model", justify="right")
-    baseline = "most frequent" if manifest.labels else "seasonal naive"
-    table.add_column(baseline, justify="right")
-    for metric in _METRICS:
-        if metric in manifest.backtest:
-            naive = manifest.backtest.get(f"{baseline.replace(' ', '_')}_{metric}")
-            table.add_row(metric, f"{manifest.backtest[metric]:.4g}", "" if naive is None else f"{naive:.4g}")
+    metrics = [metric for metric in METRICS if metric in manifest.backtest]
+    table.add_column()
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    for forecaster, scores in by_forecaster(manifest.backtest).items():
+        cells = [f"{scores[metric]:.4g}" if metric in scores else "" for metric in metrics]
+        table.add_row(forecaster, *cells)
     return table

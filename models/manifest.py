@@ -83,6 +83,17 @@ class Manifest(_Frozen):
     opset: int
     training: TrainingSummary
     backtest: dict[str, float] = Field(description="scores on the validation rows, by metric")
+    transition_matrix: tuple[tuple[float, ...], ...] = Field(
+        (),
+        description="a baseline's: the probability of each bin (column) after each (row), of equally filled "
+        "bins of the training values from the lowest to the highest",
+    )
+    max_stream: int | None = Field(
+        None,
+        ge=1,
+        description="rows of one stream after which its state is to be made anew from its recent rows; none "
+        "where a state was measured to be good for ever",
+    )
     parity_error: float = Field(ge=0, description="largest scaled difference between torch and ONNX Runtime")
 
     @model_validator(mode="after")

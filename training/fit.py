@@ -24,7 +24,7 @@ from training.settings import SettingsError, TrainSettings
 # In a work directory: the best weights, and the run's options.
 CHECKPOINT, NOTE = "best.ckpt", "settings.json"
 # What may differ between a run and the one that resumes it.
-_FREE_ON_RESUME = {"output", "data", "max_epochs", "patience", "threads", "work_dir", "resume"}
+_FREE_ON_RESUME = {"output", "data", "max_epochs", "patience", "threads", "work_dir", "resume", "baselines"}
 
 
 def build(

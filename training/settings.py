@@ -15,6 +15,8 @@ from training.task_options import DECODERS, check_task, with_defaults
 
 # A directory of the repository and a word in URLs and metrics.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Minutes that nobody asked for begin beyond.
+_FEW_SERIES = 5
 
 
 class SettingsError(ValueError):
@@ -88,6 +90,10 @@ class TrainSettings(BaseModel):
     validation_fraction: float = Field(
         0.1, gt=0, le=0.5, description="share of each series' end kept for early stopping and the backtest"
     )
+    baselines: Literal["auto", "quick", "all"] = Field(
+        "auto",
+        description="scored beside the model: quick ones, all (ARIMA and so on), by the number of series",
+    )
     missing_rate: float = Field(
         0.02, ge=0, lt=1, description="share of observations hidden in training, so that gaps are learned"
     )
@@ -107,6 +113,10 @@ class TrainSettings(BaseModel):
     def lag(self) -> int:
         """Rows that all layers of a bidirectional cell wait for."""
         return self.num_layers * self.look_ahead
+
+    def fits_baselines(self, num_series: int) -> bool:
+        """Whether baselines are scored that take seconds to fit for each series."""
+        return self.baselines == "all" or (self.baselines == "auto" and num_series <= _FEW_SERIES)
 
     @property
     def repository(self) -> Path:

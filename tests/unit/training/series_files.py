@@ -37,5 +37,6 @@ def settings_for(data: Path, **options: Any) -> TrainSettings:
         "max_epochs": 2,
         "batch_size": 4,
         "segment_length": 16,
+        "baselines": "quick",
     }
     return TrainSettings.build(small | options)

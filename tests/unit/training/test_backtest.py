@@ -96,3 +96,31 @@ def test_score_without_data_is_left_out() -> None:
     found = backtest(content, [_one(np.full((150, 2), 7.0))])
     assert "mase" not in found
     assert found["seasonal_naive_mae"] == 0
+
+
+def test_baselines_are_scored_on_the_same_rows() -> None:
+    """Each baseline has every point score; those that are fitted where asked for; drift's by a plain loop."""
+    content, manifest = model_files.sealed("m", "lstm")
+    values = _features(200)
+    names = {"seasonal_naive", "drift", "markov_chain"}
+    quick = backtest(content, [_one(values)])
+    assert {name for name in quick if name.endswith("_mae")} == {f"{name}_mae" for name in names}
+    every = backtest(content, [_one(values)], fitted=True)
+    names |= {"holt_winters", "arima", "markov_switching"}
+    assert {f"{name}_{score}" for name in names for score in ("mae", "mase", "smape")} <= set(every)
+    assert quick["mae"] == every["mae"]
+    target, errors = values[:, 0], []
+    for origin in range(200 - HELD_OUT - 1, 200 - manifest.horizon):
+        slope = (target[origin] - target[0]) / origin
+        ahead = np.arange(1, manifest.horizon + 1)
+        errors.append(np.abs(target[origin] + slope * ahead - target[origin + ahead]))
+    assert quick["drift_mae"] == pytest.approx(np.mean(errors))
+
+
+def test_a_baseline_without_every_series_is_left_out() -> None:
+    """One that cannot be fitted to a constant series is not scored on the others alone."""
+    content, _ = model_files.sealed("m", "lstm")
+    series = [_one(_features(150)), _one(np.full((150, 2), 7.0), "constant")]
+    found = backtest(content, series, fitted=True)
+    assert "arima_mae" not in found
+    assert "drift_mae" in found

@@ -34,6 +34,7 @@ def test_train_publishes_a_file_that_tells_all(cell: str, tmp_path: Path) -> Non
     assert {"mae", "mase", "seasonal_naive_mae", "weighted_quantile_loss", "coverage"} <= set(
         manifest.backtest
     )
+    assert [sum(row) for row in manifest.transition_matrix] == pytest.approx([1.0] * 8, abs=1e-3)
 
 
 def test_command_trains_from_a_file_of_options(tmp_path: Path) -> None:
@@ -46,7 +47,8 @@ def test_command_trains_from_a_file_of_options(tmp_path: Path) -> None:
     )
     result = CliRunner().invoke(app, ["train", "--config", str(config), "--max-epochs", "1", "--cell", "gru"])
     assert result.exit_code == 0, result.output
-    for part in ("repository/waves/1/model.onnx", "seasonal naive", "parity", "statecast serve --repository"):
+    parts = ("repository/waves/1/model.onnx", "seasonal naive", "Holt-Winters", "ARIMA", "transitions of the")
+    for part in (*parts, "parity", "statecast serve --repository"):
         assert part in result.output
     shown = CliRunner().invoke(app, ["inspect", "--json", str(tmp_path / "repository/waves")])
     assert json.loads(shown.output)["cell"] == "gru"
