@@ -1,8 +1,6 @@
 """Heads, tasks and decoders as ONNX Runtime computes them."""
 
 from collections import Counter
-from functools import cache
-from typing import Any
 
 import numpy as np
 import onnx
@@ -10,50 +8,9 @@ import onnxruntime
 import pytest
 import torch
 
-from models.forecaster import Architecture, Forecaster
 from models.state import initial_state
-from training.export import to_onnx
+from tests.task_models import CASES, exported, forecaster_of
 from training.parity import check_parity
-
-LABELS = ("a", "b", "c")
-LEVELS = (0.1, 0.5, 0.9)
-CASES: dict[str, dict[str, Any]] = {
-    "gaussian": {"head": "gaussian", "categories": (0, 4)},
-    "negative-binomial": {"head": "negative-binomial", "num_features": 1},
-    "next symbol": {
-        "task": "next-symbol", "head": "classes", "labels": LABELS, "quantile_levels": (),
-        "num_features": 1, "categories": (3,), "horizon": 1, "cell": "gru",
-    },
-    "binary, decoded": {
-        "task": "binary", "head": "binary", "labels": ("no", "yes"), "quantile_levels": (),
-        "decoder": "recurrent",
-    },
-    "student-t, paths": {"head": "student-t", "decoder": "roll-out", "num_paths": 8, "horizon": 4},
-    "quantile, median": {"decoder": "roll-out", "num_features": 1, "cell": "gru"},
-}  # fmt: skip
-
-
-def forecaster_of(**options: Any) -> Forecaster:
-    """Untrained, its head far enough from zero to tell wrong graphs from right ones."""
-    small = {
-        "cell": "lstm", "num_features": 2, "hidden_size": 8, "num_layers": 1, "dropout": 0.0, "horizon": 3,
-        "quantile_levels": LEVELS,
-    }  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        made = Forecaster(Architecture(**small | options)).eval()
-    with torch.no_grad():
-        for name, parameter in made.head.named_parameters():
-            if name != "freedom":
-                parameter.mul_(10.0).add_(0.01)
-    return made
-
-
-@cache
-def exported(case: str) -> tuple[Forecaster, onnx.ModelProto]:
-    """An export takes seconds."""
-    forecaster = forecaster_of(**CASES[case])
-    return forecaster, to_onnx(forecaster)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -65,12 +22,12 @@ def test_graph_computes_what_torch_does(case: str) -> None:
     num_operators = Counter(node.op_type for node in model.graph.node)
     rolled = forecaster.architecture.decoder == "roll-out"
     assert num_operators["Scan"] == (2 if rolled else 0)
-    assert num_operators["GRU"] == {"next symbol": 1, "binary, decoded": 2}.get(case, 0)
+    assert num_operators["GRU"] == {"next-symbol": 1, "binary-decoded": 2}.get(case, 0)
 
 
 def test_probabilities_sum_to_one_whatever_comes() -> None:
     """Missing symbols and indices out of range are read as a symbol of their own."""
-    forecaster = forecaster_of(**CASES["next symbol"])
+    forecaster = forecaster_of(**CASES["next-symbol"])
     x = torch.tensor([[[0.0], [2.0], [torch.nan], [7.0], [-1.0]]], dtype=torch.float64)
     with torch.inference_mode():
         forecast, _ = forecaster(x, initial_state(forecaster.state_init(), 1))
@@ -88,7 +45,7 @@ def _rows(num: int = 30) -> torch.Tensor:
 
 def test_one_path_of_medians_is_a_session_fed_with_its_own_medians() -> None:
     """A roll-out is what a caller gets who sends each median back as the next row; the state stays."""
-    forecaster = forecaster_of(**CASES["quantile, median"])
+    forecaster = forecaster_of(**CASES["quantile-median"])
     with torch.inference_mode():
         forecast, state = forecaster(_rows(), initial_state(forecaster.state_init(), 1))
         kept = {name: value.clone() for name, value in state.items()}
@@ -117,10 +74,10 @@ def test_paths_spread_as_the_distribution_does() -> None:
 
 def test_replies_of_sample_paths_do_not_vary() -> None:
     """The draws are constants of the graph: the same rows give the same forecast, in any batch."""
-    forecaster, model = exported("student-t, paths")
+    forecaster, model = exported("gaussian-paths")
     session = onnxruntime.InferenceSession(model.SerializeToString())
     rows = np.repeat(_rows(6).numpy(), 3, axis=0) * np.array([1.0, 3.0, 1.0])[:, None, None]
-    rows = np.concatenate([rows, rows], axis=2)
+    rows = np.concatenate([rows, np.ones_like(rows)], axis=2)
     state = {n: v.numpy() for n, v in initial_state(forecaster.state_init(), 3).items()}
     first, second = (session.run(["forecast"], {"x": rows, **state})[0] for _ in range(2))
     np.testing.assert_array_equal(first, second)
