@@ -19,7 +19,10 @@ from service.errors import InvalidSettings, StoreRefused, StoreUnavailable
 from service.loading import ModelLoader
 from service.rpc.forecast_service import ForecastService
 from service.rpc.frames import FrameLimits
+from service.rpc.inference import grpc_service_pb2
 from service.rpc.model_service import ModelService
+from service.rpc.oip.contract import InferenceLimits
+from service.rpc.oip.service import InferenceService
 from service.rpc.session_service import SessionService
 from service.serving import Serving
 from service.sessions.catalog import Catalog
@@ -50,6 +53,7 @@ _SERVICES = (
     forecast_pb2.DESCRIPTOR.services_by_name["ForecastService"].full_name,
     session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
     model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+    grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
 
 
@@ -140,6 +144,7 @@ class Server:
         """
         await self._health.enter_graceful_shutdown()
         self._forecasts.drain()
+        self._inference.drain()
         self._sessions.drain()
         await self._grpc.stop(self._settings.drain_timeout_s)
         tasks = [task for tasks in self._tasks.values() for task in tasks]
@@ -207,6 +212,8 @@ class Server:
         seals = None if keys is None else Seals(KeyRing(keys, self._clock))
         self._forecasts = ForecastService(self._catalog, limits, self._clock, seals)
         self._grpc.add_generic_rpc_handlers((self._forecasts.handler(),))
+        self._inference = self._inference_service()
+        self._grpc.add_generic_rpc_handlers((self._inference.handler(),))
         self._sessions = SessionService(self._catalog, self._clock, self._settings.max_message_bytes)
         session_pb2_grpc.add_SessionServiceServicer_to_server(self._sessions, self._grpc)
         model_pb2_grpc.add_ModelServiceServicer_to_server(
@@ -216,6 +223,13 @@ class Server:
         if self._settings.reflection:
             names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._grpc)
+
+    def _inference_service(self) -> InferenceService:
+        s = self._settings
+        limits = InferenceLimits(
+            s.max_batch_size, s.max_rows_per_chunk, s.max_message_bytes, s.max_sessions, s.session_ttl_s
+        )
+        return InferenceService(self._catalog, self._serving, self._forecasts.rows, limits, self._clock)
 
 
 async def _serve(settings: Settings, models: list[ServedModel]) -> int:

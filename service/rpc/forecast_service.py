@@ -1,7 +1,7 @@
 """ForecastService: unary forecasts, and streams of frames."""
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import grpc
 
@@ -31,7 +31,11 @@ class _RowsByModel(dict[str, SingleRows]):
 
 
 class ForecastService:
-    """Applies rows to sessions; see `forecast.proto`."""
+    """Applies rows to sessions; see `forecast.proto`.
+
+    Attributes:
+        rows: collectors of single rows, by model.
+    """
 
     def __init__(
         self, catalog: Catalog, limits: FrameLimits, clock: Clock, seals: Seals | None = None
@@ -41,7 +45,7 @@ class ForecastService:
         self._catalog = catalog
         self._limits = limits
         self._clock = clock
-        self._rows = _RowsByModel(catalog)
+        self.rows: Mapping[str, SingleRows] = _RowsByModel(catalog)
         self._streams: set[Stream] = set()
 
     def handler(self) -> grpc.GenericRpcHandler:  # type: ignore[type-arg]
@@ -64,12 +68,12 @@ class ForecastService:
         if request.carry_state:
             deadline_s = self._deadline_s(context)
             return await carried.forecast(request, worker, self._seals, self._limits, deadline_s)
-        rows = self._rows[worker.model.name]
+        rows = self.rows[worker.model.name]
         return await unary.forecast(request, worker, rows, self._limits, self._deadline_s(context))
 
     async def stream_forecasts(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """See `StreamForecasts` in `forecast.proto`."""
-        stream = Stream(self._catalog, self._limits, self._rows, context, self._deadline_s(context))
+        stream = Stream(self._catalog, self._limits, self.rows, context, self._deadline_s(context))
         self._streams.add(stream)
         try:
             await stream.read(requests)

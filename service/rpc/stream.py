@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -50,7 +50,7 @@ class Stream:
         self,
         catalog: Catalog,
         limits: frames.FrameLimits,
-        rows: dict[str, SingleRows],
+        rows: Mapping[str, SingleRows],
         context: Context,
         deadline_s: float,
     ) -> None:

@@ -59,6 +59,19 @@ class SessionAdmin:
         """
         return await self._between(lambda: self._write(record, replace, event))
 
+    async def is_open(self, session_id: str) -> bool:
+        """Whether there is such a session, one that cannot be read counted in. Does not wait for a batch.
+
+        Raises:
+            StoreUnavailable: the store would have to be asked.
+        """
+        if self._table.find_or_none(session_id) is not None:
+            return True
+        try:
+            return await self._stored(session_id) is not None
+        except DamagedState:
+            return True
+
     async def delete(self, session_id: str) -> Snapshot:
         """End a session; rows that wait for it begin a new one. Returns it as it stood.
 

@@ -1,0 +1,1 @@
+"""Generated from `proto/inference`: the Open Inference Protocol."""
