@@ -78,9 +78,7 @@ def test_what_is_no_category_is_refused_and_its_neighbours_are_not(served):
     """By the server where a number is sent, in a call and in a frame; nothing of it is applied."""
     client, _ = served
     session = client.session("next-symbol", "refused")
-    with pytest.raises(
-        InvalidRequest, match=r"index of a category, 0 to 2, .*found 3"
-    ):
+    with pytest.raises(InvalidRequest, match=r"index of a category, 0 to 2, .*found 3"):
         session.forecast([0, 3])
     with client.stream("next-symbol") as stream:
         results = stream.forecast({"refused": 0.5, "fine": 2})
