@@ -60,8 +60,9 @@ def read(request: pb.ModelInferRequest, manifest: Manifest, limits: InferenceLim
         InvalidRequest: names what is wrong.
     """
     options = parameters.read(request.parameters)
-    outputs = _outputs(request, manifest)
     sent = tensors.read(request, contract.inputs(manifest))
+    is_many = contract.SEQUENCE_IDS in sent
+    outputs = _outputs(request, manifest, is_many)
     num_sequences, num_rows, num_features = sent[ROWS].shape
     if num_sequences > limits.max_batch_size:
         expected = f"at most {limits.max_batch_size} (max_batch_size)"
@@ -71,18 +72,17 @@ def read(request: pb.ModelInferRequest, manifest: Manifest, limits: InferenceLim
     sequence_ids = _sequence_ids(sent, options, num_sequences)
     times_us = _integers(sent, contract.TIMES_US, (num_sequences, num_rows))
     positions = _positions(sent, options, num_sequences)
-    asked = Asked(
-        sequence_ids, values, times_us, positions, options, contract.SEQUENCE_IDS in sent, outputs, {}
-    )
+    asked = Asked(sequence_ids, values, times_us, positions, options, is_many, outputs, {})
     _check_size(asked, manifest, limits)
     _check_entries(asked, manifest)
     return asked
 
 
-def _outputs(request: pb.ModelInferRequest, manifest: Manifest) -> tuple[str, ...]:
-    known = [tensor.name for tensor in contract.outputs(manifest)]
+def _outputs(request: pb.ModelInferRequest, manifest: Manifest, is_many: bool) -> tuple[str, ...]:
+    tensors = contract.outputs(manifest)
     if not request.outputs:
-        return tuple(known)
+        return tuple(tensor.name for tensor in tensors if is_many or not tensor.is_extra)
+    known = [tensor.name for tensor in tensors]
     names = []
     for index, each in enumerate(request.outputs):
         if each.name not in known or each.name in names:

@@ -41,30 +41,32 @@ class Tensor:
 
     Attributes:
         dims: without the batch dimension, which comes first; -1 is any size.
+        is_extra: whether it is ours, taken or given on demand but not listed: the protocol's metadata cannot
+            say that a tensor may be left out, and tools fill in all that is listed.
     """
 
     name: str
     datatype: str
     dims: tuple[int, ...]
-    is_optional: bool = False
+    is_extra: bool = False
 
 
 def inputs(manifest: Manifest) -> list[Tensor]:
     """What a request may hold."""
     return [
         Tensor(ROWS, "FP64", (-1, len(manifest.features))),
-        Tensor(TIMES_US, "INT64", (-1,), is_optional=True),
-        Tensor(POSITIONS, "INT64", (1,), is_optional=True),
-        Tensor(SEQUENCE_IDS, "BYTES", (1,), is_optional=True),
+        Tensor(TIMES_US, "INT64", (-1,), is_extra=True),
+        Tensor(POSITIONS, "INT64", (1,), is_extra=True),
+        Tensor(SEQUENCE_IDS, "BYTES", (1,), is_extra=True),
     ]
 
 
 def outputs(manifest: Manifest) -> list[Tensor]:
-    """What an answer may hold, in the order in which it does where a request does not choose."""
+    """What an answer may hold, in its order where a request does not choose."""
     return [
         Tensor(FORECAST, "FP32", (manifest.horizon, manifest.num_columns)),
         Tensor(POSITIONS, "INT64", (1,)),
-        Tensor(ERRORS, "BYTES", (1,)),
+        Tensor(ERRORS, "BYTES", (1,), is_extra=True),
     ]
 
 
@@ -97,8 +99,8 @@ def metadata(worker: SessionWorker) -> pb.ModelMetadataResponse:
         name=worker.model.name,
         versions=map(str, loaded_versions(worker)),
         platform=PLATFORM,
-        inputs=map(_tensor_metadata, inputs(manifest)),
-        outputs=map(_tensor_metadata, outputs(manifest)),
+        inputs=map(_tensor_metadata, _listed(inputs(manifest))),
+        outputs=map(_tensor_metadata, _listed(outputs(manifest))),
     )
 
 
@@ -111,11 +113,12 @@ def config(worker: SessionWorker, limits: InferenceLimits) -> pb.ModelConfig:
         backend=_BACKEND,
         max_batch_size=limits.max_batch_size,
         input=[
-            pb.ModelInput(name=t.name, data_type=_TYPES[t.datatype], dims=t.dims, optional=t.is_optional)
-            for t in inputs(manifest)
+            pb.ModelInput(name=t.name, data_type=_TYPES[t.datatype], dims=t.dims)
+            for t in _listed(inputs(manifest))
         ],
         output=[
-            pb.ModelOutput(name=t.name, data_type=_TYPES[t.datatype], dims=t.dims) for t in outputs(manifest)
+            pb.ModelOutput(name=t.name, data_type=_TYPES[t.datatype], dims=t.dims)
+            for t in _listed(outputs(manifest))
         ],
         sequence_batching=pb.ModelSequenceBatching(
             oldest=pb.ModelSequenceBatching.StrategyOldest(
@@ -125,6 +128,10 @@ def config(worker: SessionWorker, limits: InferenceLimits) -> pb.ModelConfig:
         ),
         model_transaction_policy=pb.ModelTransactionPolicy(decoupled=False),
     )
+
+
+def _listed(tensors: list[Tensor]) -> list[Tensor]:
+    return [tensor for tensor in tensors if not tensor.is_extra]
 
 
 def _tensor_metadata(tensor: Tensor) -> pb.ModelMetadataResponse.TensorMetadata:

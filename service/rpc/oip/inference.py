@@ -48,42 +48,52 @@ class ModelInference:
         Raises:
             StatecastError: it was refused; nothing was applied.
         """
-        began_s = self._clock.monotonic_s()
+        times_s = [self._clock.monotonic_s()]
         try:
-            asked, outcome = await self._infer(request, began_s, deadline_s)
+            asked, outcome = await self._infer(request, times_s, deadline_s)
         except Exception:
-            self.of(self._worker.model.version).fail(self._clock.monotonic_s() - began_s)
+            self.of(self._worker.model.version).fail(self._clock.monotonic_s() - times_s[0])
             raise
-        elapsed_s = self._clock.monotonic_s() - began_s
+        answer = response.message(request, asked, outcome, self._worker.model.manifest)
+        times_s.append(self._clock.monotonic_s())
         num_advanced = len(asked.sequence_ids) - len(outcome.errors)
-        self.of(outcome.version).succeed(num_advanced, outcome.batch, elapsed_s, self._clock.wall_s())
-        return response.message(request, asked, outcome, self._worker.model.manifest)
+        self.of(outcome.version).succeed(num_advanced, outcome.batch, times_s, self._clock.wall_s())
+        return answer
 
     def of(self, version: int) -> VersionStatistics:
         """The statistics of a version."""
         return self.statistics.setdefault(version, VersionStatistics())
 
     async def _infer(
-        self, request: pb.ModelInferRequest, began_s: float, deadline_s: float
+        self, request: pb.ModelInferRequest, times_s: list[float], deadline_s: float
     ) -> tuple[Asked, Outcome]:
+        """Appends to `times_s` when each stage ends."""
+        worker, clock = self._worker, self._clock
+        asked = self._read(request)
+        times_s.append(clock.monotonic_s())
+        worker.check_room(asked.num_rows, self._order.num_rows)
+        deadline_s = min(deadline_s, times_s[0] + asked.options.timeout_s)
+        turn = self._order.enter(asked.sequence_ids, asked.num_rows)
+        try:
+            await turn.come()
+            await self._begin(asked)
+            times_s.append(clock.monotonic_s())
+            outcome = await advance(asked, worker, self._rows, deadline_s)
+            times_s.append(clock.monotonic_s())
+            if asked.options.is_end:
+                await self._end(asked, outcome)
+            return asked, outcome
+        finally:
+            turn.leave()
+
+    def _read(self, request: pb.ModelInferRequest) -> Asked:
         worker = self._worker
         version = contract.check_version(worker, request.model_version, "model_version")
         asked = asking.read(request, worker.model.manifest, self._limits)
         if asked.options.is_start and version != worker.model.version:
             expected = f"{worker.model.version} or nothing: sequences begin with the version that is served"
             raise InvalidRequest("model_version", version, expected)
-        worker.check_room(asked.num_rows, self._order.num_rows)
-        deadline_s = min(deadline_s, began_s + asked.options.timeout_s)
-        turn = self._order.enter(asked.sequence_ids, asked.num_rows)
-        try:
-            await turn.come()
-            await self._begin(asked)
-            outcome = await advance(asked, worker, self._rows, deadline_s)
-            if asked.options.is_end:
-                await self._end(asked, outcome)
-            return asked, outcome
-        finally:
-            turn.leave()
+        return asked
 
     async def _begin(self, asked: Asked) -> None:
         """Begin the sequences anew that a request starts; without, they must be there."""

@@ -23,7 +23,15 @@ from service.rpc.status import Context, abort, status_of
 from service.serving import Serving
 from service.sessions.catalog import Catalog
 
-_EXTENSIONS = ("sequence", "model_configuration", "model_repository", "statistics", "parameters")
+_EXTENSIONS = (
+    "sequence",
+    "model_configuration",
+    "model_repository",
+    "statistics",
+    "parameters",
+    # Many sequences in one request: ours, see the documentation.
+    "statecast_sequences",
+)
 _VERSION = "statecast_version"
 _PACKAGE = "statecast-server"
 _Request = TypeVar("_Request", bound=Message)

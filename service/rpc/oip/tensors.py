@@ -52,7 +52,7 @@ def read(request: pb.ModelInferRequest, known: Sequence[Tensor]) -> dict[str, Se
         shape = _shape(each, tensor)
         sent[each.name] = Sent(shape, _items(each, raw[index] if raw else None, math.prod(shape)))
     for tensor in known:
-        if not tensor.is_optional and tensor.name not in sent:
+        if not tensor.is_extra and tensor.name not in sent:
             raise InvalidRequest("inputs", ", ".join(sent) or "none", f"input {tensor.name!r}")
     return sent
 
