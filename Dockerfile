@@ -11,7 +11,7 @@ WORKDIR /src
 COPY constraints.txt constraints-torch.txt pyproject.toml ./
 COPY client/pyproject.toml client/
 RUN touch README.md client/README.md && python3 -m pip --python /srv/statecast/bin/python install --quiet \
-    -c constraints.txt ./client '.[serve]'
+    -c constraints.txt ./client '.[serve,valkey]'
 
 # Our code on top, less what a server never opens: other packages' tests, tools, headers and lexers,
 # and a second copy of ONNX Runtime for C programs (its Python module has the library built in).

@@ -12,10 +12,12 @@ export ENGINE=$engine TAG=${TAG:-statecast} PYTHON=${PYTHON:-.venv/bin/python}
 stop_limit_s=10
 scratch=$(mktemp -d)
 containers=() container="" target="" cold_s=unknown
+volume=statecast-image-test-$$
 num_failed=0
 
 cleanup() {
     for name in "${containers[@]}"; do "$engine" rm --force "$name" >/dev/null 2>&1 || true; done
+    "$engine" volume rm "$volume" >/dev/null 2>&1 || true
     rm -rf "$scratch"
 }
 trap cleanup EXIT
@@ -130,6 +132,12 @@ drains() {
     if ((drain_ms > stop_limit_s * 1000)); then echo "took $drain_ms ms, allowed $stop_limit_s s"; return 1; fi
 }
 
+keeps_sessions() {
+    start before --volume "$volume:/data" && "$PYTHON" scripts/image_client.py advance "$target" co2 0 &&
+        "$engine" kill --signal KILL "$container" >/dev/null &&
+        start after --volume "$volume:/data" && "$PYTHON" scripts/image_client.py advance "$target" co2 1
+}
+
 # Its size, and what of it is whose.
 report_size() {
     local bytes
@@ -163,6 +171,7 @@ check "it serves the demonstration model" "$PYTHON" scripts/image_client.py mode
 check "it forecasts through the published port" "$PYTHON" scripts/image_client.py forecast "$target" co2
 echo "cold start to ready: $cold_s s"
 check "it serves a repository mounted over /models" serves_own_models
+check "sessions outlive a killed container in the volume /data" keeps_sessions
 container=$demonstration target=$demonstration_target
 check "SIGTERM answers what it took and ends with status 0" drains
 echo "SIGTERM to exit: ${drain_ms:-?} ms"

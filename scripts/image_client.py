@@ -3,6 +3,7 @@
 ready TARGET START    waits until the server is serving; prints the seconds since START (epoch seconds)
 models TARGET NAME    holds where exactly one model, NAME, is served
 forecast TARGET NAME  sends rows and checks the forecasts that come back
+advance TARGET NAME N sends one row to a session of which N were answered before
 load TARGET NAME      sends rows until the server goes away; holds where it went in good order
 """
 
@@ -60,6 +61,13 @@ def forecast(target: str, name: str) -> None:
     _hold(result.position == len(rows), f"expected position {len(rows)}, found {result.position}")
 
 
+def advance(target: str, name: str, num_before: str) -> None:
+    """The session stands where those rows left it, and goes on."""
+    with statecast.Client(target) as client:
+        position = client.session(name, "image-kept").observe(350.0).position
+    _hold(position == int(num_before) + 1, f"expected position {int(num_before) + 1}, found {position}")
+
+
 def load(target: str, name: str) -> None:
     """Until the server goes away every row is answered; the last one may go unanswered, never wrong."""
     num_answered = 0
@@ -83,4 +91,5 @@ def _hold(condition: bool, otherwise: str) -> None:
 
 
 if __name__ == "__main__":
-    {"ready": ready, "models": models, "forecast": forecast, "load": load}[sys.argv[1]](*sys.argv[2:])
+    commands = {"ready": ready, "models": models, "forecast": forecast, "advance": advance, "load": load}
+    commands[sys.argv[1]](*sys.argv[2:])
