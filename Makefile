@@ -48,9 +48,14 @@ proxies:
 	@command -v nginx >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 	    { apt-get update --quiet --quiet; apt-get install --yes --quiet --quiet --no-install-recommends nginx-light; } >/dev/null 2>&1; } || true
 
+# Triton's client and perf_analyzer, in an environment of their own; without them their tests say so.
+TRITON := .venv/triton/.installed
+$(TRITON): scripts/install-triton.sh tests/triton/requirements.txt | $(INSTALLED)
+	@PYTHON=$(BIN)/python scripts/install-triton.sh .venv/triton && touch $@ || true
+
 # The slowest comes last, so that pytest's summary is the last line.
 .PHONY: test
-test: $(INSTALLED) proxies lint types imports check-stubs ## Run every check and every test
+test: $(INSTALLED) proxies $(TRITON) lint types imports check-stubs ## Run every check and every test
 	$(BIN)/pytest --no-header $(ARGS)
 
 .PHONY: lint

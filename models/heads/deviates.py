@@ -2,8 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri  # type: ignore[import-untyped]
-from scipy.stats import qmc, t  # type: ignore[import-untyped]
+from scipy.special import ndtri
+from scipy.stats import qmc, t
 
 Floats = npt.NDArray[np.float64]
 
