@@ -139,13 +139,16 @@ def test_one_request_advances_many_sequences(server, reference):
         values = [rows[start:stop] for rows in all_rows]
         return {"model": "two", "values": values, "ids": ids, **more}
 
-    first, second, third = drive(
+    first, second, third, fourth = drive(
         "sync",
         address=server.address,
         requests=[
-            request(0, 2, arguments={"sequence_start": True}),
+            request(0, 2, arguments={"parameters": {"statecast_sequence_start": True}}),
             request(2, 3),
-            request(3, 6, positions=[[3], [9], [3]], arguments={"sequence_end": True}),
+            request(
+                3, 6, positions=[[3], [9], [3]], arguments={"parameters": {"statecast_sequence_end": True}}
+            ),
+            request(0, 1),
         ],
     )
     expected = np.stack([reference(rows) for rows in all_rows])
@@ -157,6 +160,8 @@ def test_one_request_advances_many_sequences(server, reference):
     (good,), (bad,), (fine,) = third["outputs"]["errors"]
     assert (good, fine) == ("", "")
     assert bad.startswith("[ABORTED] position 9: the session has consumed 3 rows")
+    # The two that were applied are over; the one that was refused is not.
+    assert fourth["outputs"]["positions"] == [[-1], [4], [-1]]
 
 
 def test_a_resent_request_with_its_position_is_applied_once(server, reference):

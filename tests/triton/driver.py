@@ -55,7 +55,7 @@ def told(result, error=None):
     return {
         "id": response.id,
         "version": response.model_version,
-        "parameters": json_format.MessageToDict(response)["parameters"],
+        "parameters": json_format.MessageToDict(response).get("parameters", {}),
         "outputs": {name: listed(array) for name, array in tensors.items()},
     }
 

@@ -11,10 +11,12 @@ from service.rpc.inference import grpc_service_pb2 as pb
 from service.sessions.frame import NO_POSITION
 
 POSITION, STRICT_START = "statecast_position", "statecast_strict_start"
+# The flags by another name: Triton's client sends them with a sequence_id only, and its users may not.
+START, END = "statecast_sequence_start", "statecast_sequence_end"
 # What an answer says of its only sequence, in the order of `COUNTS`.
 COUNTED = ("statecast_skipped", "statecast_late", "statecast_missing_steps")
 FINAL = "triton_final_response"
-_KNOWN = {POSITION, STRICT_START, "triton_enable_empty_final_response"}
+_KNOWN = {POSITION, STRICT_START, START, END, "triton_enable_empty_final_response"}
 # Parameters of others are left alone; a misspelt one of these would be a promise that nobody keeps.
 _OURS = ("statecast_", "triton_")
 _MODULUS = 1 << 64
@@ -54,8 +56,8 @@ def read(parameters: Mapping[str, pb.InferParameter]) -> Options:
         raise InvalidRequest("timeout", timeout_us, "microseconds, 0 for none")
     return Options(
         _sequence_id(parameters),
-        _truth(parameters, "sequence_start"),
-        _truth(parameters, "sequence_end"),
+        _truth(parameters, "sequence_start") or _truth(parameters, START),
+        _truth(parameters, "sequence_end") or _truth(parameters, END),
         _truth(parameters, STRICT_START),
         _position(parameters),
         timeout_us / 1e6 if timeout_us else math.inf,
