@@ -76,6 +76,14 @@ imports: $(INSTALLED) ## Check which package imports which: import-linter
 bench: $(INSTALLED) ## Measure speed against limits of the same run; ARGS="--only NAME", "--quick"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: cells
+cells: $(INSTALLED) ## Compare every cell on two real series and write docs/cells.md, in minutes
+	@$(BIN)/python -m benchmarks.cells $(ARGS)
+
+.PHONY: learning
+learning: $(INSTALLED) ## Measure what options of learning are worth, for docs/training.md
+	@$(BIN)/python -m benchmarks.learning $(ARGS)
+
 # The figures replace the old ones only where every test passed.
 FIGURES := .venv/chaos.json
 .PHONY: chaos

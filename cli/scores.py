@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 
 # In the order of columns.
 METRICS = ("mae", "mase", "smape", "weighted_quantile_loss", "coverage", "accuracy", "log_loss")
-_TITLES = {"": "model", "arima": "ARIMA", "holt_winters": "Holt-Winters", "markov_chain": "Markov chain"}
+_TITLES = {
+    "": "model",
+    "arima": "ARIMA",
+    "holt_winters": "Holt-Winters",
+    "markov_chain": "Markov chain",
+    "markov_switching": "Markov switching",
+}
 
 
 def by_forecaster(backtest: Mapping[str, float]) -> dict[str, dict[str, float]]:

@@ -7,6 +7,11 @@ from training.diagnosis.anatomy import layers_of
 from training.settings import SettingsError
 
 
+def keeps(cell: Cell) -> bool:
+    """Whether it has a gate that keeps."""
+    return any(anatomy.keep_biases for _, _, anatomy in layers_of(cell))
+
+
 def remember_for(cell: Cell, steps: int) -> None:
     """Set the biases of the gates that keep, in place (Tallec & Ollivier 2018, "chrono initialisation").
 

@@ -112,7 +112,7 @@ class Bidirectional(Stack):
 
 
 class BidirectionalGRU(Bidirectional):
-    """The same of GRUs; there is no `cell_0`."""
+    """Stacked bidirectional GRU, otherwise the same; there is no `cell_0`."""
 
     kind: ClassVar[type[LSTM] | type[GRU]] = GRU
     layer_states: ClassVar[dict[str, float]] = {"output": 0.0, "recent": 0.0, **GRU.layer_states}

@@ -38,7 +38,7 @@ class Elman(Stack):
 
 
 class ElmanReLU(Elman):
-    """The same with s_t = max(0, U x_t + W s_{t-1} + b), whose state nothing bounds.
+    """Elman's networks with s_t = max(0, U x_t + W s_{t-1} + b), whose state nothing bounds.
 
     The recurrent weights start as a part of the identity (Le, Jaitly & Hinton 2015): a unit's past
     neither grows nor mixes with other units' before training says so.

@@ -70,7 +70,7 @@ class ReferenceLayer(ScannedLayer):
 
 
 class LSTMReference(Stack):
-    """Stacked LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000).
+    """Stacked LSTM to be read, gate by gate (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
         f_t = sigmoid(W_f [h_{t-1}, x_t] + b_f)      i_t = sigmoid(W_i [h_{t-1}, x_t] + b_i)
         c~_t = tanh(W_c [h_{t-1}, x_t] + b_c)        o_t = sigmoid(W_o [h_{t-1}, x_t] + b_o)

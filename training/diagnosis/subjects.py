@@ -14,6 +14,7 @@ from training.diagnosis.report import Diagnosis, diagnose
 from training.diagnosis.windows import windows_of
 from training.fit import CHECKPOINT, NOTE, build
 from training.layout import guess_layout
+from training.memory_start import keeps, remember_for
 from training.read import read
 from training.settings import SettingsError, TrainSettings
 
@@ -74,13 +75,13 @@ def diagnose_fresh(
 ) -> list[Diagnosis]:
     """Cells with starting weights, on a file whose layout is guessed.
 
+    `memory_steps` is for those that have a gate that keeps.
+
     Raises:
         SettingsError, DataError: as `training.train.train`.
     """
     shape = {"hidden_size": hidden_size, "num_layers": num_layers, "seed": seed}
-    fixed = {**vars(guess_layout(data)), **shape, "data": data, "output": _NOWHERE}
-    if memory_steps is not None:
-        fixed["memory_steps"] = memory_steps
+    fixed: dict[str, object] = {**vars(guess_layout(data)), **shape, "data": data, "output": _NOWHERE}
     found = []
     for cell in cells:
         look_ahead = _LOOK_AHEAD if cell in CELLS and CELLS[cell].looks_ahead else 0
@@ -89,7 +90,10 @@ def diagnose_fresh(
         settings = TrainSettings.build(options)
         dataset = read(settings)
         lightning.seed_everything(seed, verbose=False)
-        found.append(diagnose(cell, _built(settings, dataset), windows_of(dataset, settings, steps)))
+        forecaster = _built(settings, dataset)
+        if memory_steps is not None and keeps(forecaster.cell):
+            remember_for(forecaster.cell, memory_steps)
+        found.append(diagnose(cell, forecaster, windows_of(dataset, settings, steps)))
     return found
 
 

@@ -224,7 +224,10 @@ def test_a_run_is_diagnosed_from_its_work_directory(tmp_path: Path) -> None:
 def test_fresh_cells_differ_by_cell_alone(tmp_path: Path) -> None:
     """The same seed gives the same figures, and a cell's do not depend on which others are asked for."""
     data = write_csv(tmp_path / "data.csv", num_rows=120)
-    options = {"steps": 10, "hidden_size": 8, "num_layers": 1, "memory_steps": None, "seed": 3}
-    both = diagnose_fresh(["elman", "gru"], data, **options)
-    (alone,) = diagnose_fresh(["gru"], data, **options)
+    options = {"steps": 10, "hidden_size": 8, "num_layers": 1, "seed": 3}
+    both = diagnose_fresh(["elman", "gru"], data, memory_steps=None, **options)
+    (alone,) = diagnose_fresh(["gru"], data, memory_steps=None, **options)
     assert both[1].gradient.norms == alone.gradient.norms
+    keeping = diagnose_fresh(["elman", "gru"], data, memory_steps=50, **options)
+    assert keeping[0].gradient.norms == both[0].gradient.norms
+    assert keeping[1].memory[0].median > 2 * both[1].memory[0].median

@@ -1,0 +1,1 @@
+"""Every cell on two real series: `python -m benchmarks.cells` writes docs/cells.md."""
