@@ -86,7 +86,7 @@ class Manifest(_Frozen):
     transition_matrix: tuple[tuple[float, ...], ...] = Field(
         (),
         description="a baseline's: the probability of each bin (column) after each (row), of equally filled "
-        "bins of the training values from the lowest to the highest",
+        "bins of the training values from the lowest to the highest, or of the labels in their order",
     )
     max_stream: int | None = Field(
         None,

@@ -12,10 +12,12 @@ from models.manifest import Manifest
 from training import scores
 from training.baselines import CHAIN, FITTED, QUICK, Baseline, MarkovChain
 from training.dataset import SeriesData
-from training.label_scores import label_scores
+from training.label_scores import label_scores, transitions_of
 from training.segments import targets_of
 
 _CHUNK = 512
+# Labels of a chain whose matrix is shown.
+_MOST_SHOWN = 16
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,14 @@ def _held_out_stream(
 def chain_of(series: Sequence[SeriesData]) -> MarkovChain:
     """The Markov chain over the binned values of the training parts."""
     return MarkovChain.fit([one.target[: one.validation_start] for one in series])
+
+
+def transition_matrix(manifest: Manifest, series: Sequence[SeriesData]) -> tuple[tuple[float, ...], ...]:
+    """What the manifest shows of the Markov chain; nothing of more labels than a reader takes in."""
+    if len(manifest.labels) > _MOST_SHOWN:
+        return ()
+    matrix = transitions_of(manifest, series) if manifest.labels else chain_of(series).transitions
+    return () if matrix is None else tuple(map(tuple, matrix.round(4).tolist()))
 
 
 def _baselines(series: Sequence[SeriesData], fitted: bool) -> dict[str, Baseline]:

@@ -1,4 +1,4 @@
-"""Scores of a classifier's probabilities, beside those of always saying how frequent each label was."""
+"""Scores of a classifier's probabilities, beside those of how frequent labels are and how they follow."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.manifest import Manifest
+from training.baselines.label_chain import label_forecasts, label_transitions
 from training.dataset import SeriesData
 from training.segments import targets_of
 
@@ -24,17 +25,35 @@ def label_scores(
     Returns:
         accuracy (the share of likeliest labels that came), log_loss (the mean of -log p of the label that
         came, in nats: for symbols, exp of it is the perplexity), and both of the most frequent label of
-        the training part, most_frequent_accuracy and most_frequent_log_loss. Empty without a held-out label.
+        the training part, most_frequent_accuracy and most_frequent_log_loss; of labels to come those of a
+        first-order Markov chain too, markov_chain_accuracy and so on. Empty without a held-out label.
     """
-    lead = manifest.lead
-    actual, found = [], []
+    lead, frequencies = manifest.lead, _frequencies(manifest, series)
+    transitions = transitions_of(manifest, series)
+    actual, found, chained = [], [], []
     for one, probabilities in zip(series, streamed, strict=True):
         first = max(one.validation_start - lead, 0)
         rows = slice(-1, None) if manifest.predicts == "series" else slice(first, None)
         if len(probabilities):
             actual.append(targets_of(one.target, manifest.horizon, lead)[rows].ravel())
             found.append(probabilities[rows].reshape(-1, len(manifest.labels)))
-    return _scores(np.concatenate(actual), np.concatenate(found), _frequencies(manifest, series))
+            if transitions is not None:
+                ahead = label_forecasts(transitions, one.target[rows], manifest.horizon, frequencies)
+                chained.append(ahead.reshape(-1, len(manifest.labels)))
+    came = np.concatenate(actual)
+    scores = _scores(came, np.concatenate(found), frequencies)
+    if chained and scores:
+        accuracy, log_loss = _of(came, np.concatenate(chained))
+        scores |= {"markov_chain_accuracy": accuracy, "markov_chain_log_loss": log_loss}
+    return scores
+
+
+def transitions_of(manifest: Manifest, series: Sequence[SeriesData]) -> npt.NDArray[np.float64] | None:
+    """(C, C) of the training parts' labels; None where the label before is not known by then."""
+    if manifest.lead != 1:
+        return None
+    histories = [one.target[: one.validation_start] for one in series]
+    return label_transitions(histories, _frequencies(manifest, series))
 
 
 def _frequencies(manifest: Manifest, series: Sequence[SeriesData]) -> npt.NDArray[np.float64]:
@@ -50,14 +69,23 @@ def _scores(
     probabilities: npt.NDArray[np.float32],
     frequencies: npt.NDArray[np.float64],
 ) -> dict[str, float]:
-    known = ~np.isnan(actual)
-    labels, given = actual[known].astype(np.int64), probabilities[known]
+    labels = actual[~np.isnan(actual)].astype(np.int64)
     if not len(labels):
         return {}
-    chosen = given[np.arange(len(labels)), labels].astype(np.float64)
+    accuracy, log_loss = _of(actual, probabilities)
     return {
-        "accuracy": float((given.argmax(axis=1) == labels).mean()),
-        "log_loss": float(-np.log(np.maximum(chosen, _LEAST)).mean()),
+        "accuracy": accuracy,
+        "log_loss": log_loss,
         "most_frequent_accuracy": float((labels == frequencies.argmax()).mean()),
         "most_frequent_log_loss": float(-np.log(frequencies[labels]).mean()),
     }
+
+
+def _of(
+    actual: npt.NDArray[np.float64], probabilities: npt.NDArray[np.float32] | npt.NDArray[np.float64]
+) -> tuple[float, float]:
+    """Accuracy and log loss of probabilities (N, C) where a label came."""
+    known = ~np.isnan(actual)
+    labels, given = actual[known].astype(np.int64), probabilities[known]
+    chosen = given[np.arange(len(labels)), labels].astype(np.float64)
+    return float((given.argmax(axis=1) == labels).mean()), float(-np.log(np.maximum(chosen, _LEAST)).mean())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models.artifact import seal
 from models.manifest import FeatureSpec, Manifest
-from training.backtest import backtest, chain_of
+from training.backtest import backtest, transition_matrix
 from training.dataset import summary
 from training.describe import manifest_for
 from training.export import to_onnx
@@ -50,10 +50,10 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
         parity_error=check_parity(model.SerializeToString(), forecaster, settings.seed),
     )
     fitted = settings.fits_baselines(len(dataset.series))
-    update: dict[str, object] = {"backtest": backtest(seal(model, manifest), dataset.series, fitted=fitted)}
-    if settings.task == "regression":
-        matrix = chain_of(dataset.series).transitions.round(4)
-        update["transition_matrix"] = tuple(map(tuple, matrix.tolist()))
+    update = {
+        "backtest": backtest(seal(model, manifest), dataset.series, fitted=fitted),
+        "transition_matrix": transition_matrix(manifest, dataset.series),
+    }
     scored = manifest.model_copy(update=update)
     version, path = publish(seal(model, scored), settings.repository, settings.name)
     return Published(path, version, scored)

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.training.series_files import wave
 from training.baselines import FITTED, QUICK, Baseline, MarkovChain
 from training.baselines.differences import differences, undo
+from training.baselines.label_chain import label_forecasts, label_transitions
 
 NUM, FITTED_TO, HORIZON, SEASON = 120, 90, 15, 12
 
@@ -99,3 +100,15 @@ def test_differences_come_back() -> None:
     found = undo(target[12:60], ahead[: len(rows)], 12)
     expected = np.lib.stride_tricks.sliding_window_view(target[13:], 20)
     np.testing.assert_allclose(found[12:], expected[12 : len(rows)])
+
+
+def test_labels_that_follow_each_other_are_foretold() -> None:
+    """Of a, b, c in turn the chain says the next two; after a missing label, how frequent each is."""
+    labels = np.tile([0.0, 1.0, 2.0], 40)
+    frequencies = np.full(3, 1 / 3)
+    transitions = label_transitions([labels], frequencies)
+    np.testing.assert_allclose(transitions.sum(axis=1), 1)
+    found = label_forecasts(transitions, np.array([0.0, 2.0, np.nan]), 2, frequencies)
+    assert found.argmax(axis=2)[:2].tolist() == [[1, 2], [0, 1]]
+    assert found[:2].max(axis=2).min() > 0.9
+    np.testing.assert_allclose(found[2], 1 / 3)

@@ -84,3 +84,9 @@ def test_scores_are_those_of_the_held_out_labels(
     assert scores["log_loss"] == pytest.approx(-np.log(chosen).mean())
     assert scores["most_frequent_accuracy"] == naive_accuracy
     assert scores["most_frequent_log_loss"] == pytest.approx(-np.log(naive_chosen).mean())
+    chain = {name: value for name, value in scores.items() if name.startswith("markov_chain")}
+    # After a came b, after b a, and one more count is shared by how frequent each is; the row's own label has
+    # none before it that a caller knows.
+    expected_loss = pytest.approx(-np.log([2 / 3, 5 / 6]).mean())
+    foretold = {"markov_chain_accuracy": 1.0, "markov_chain_log_loss": expected_loss}
+    assert chain == (foretold if predicts == "ahead" else {})
