@@ -56,9 +56,8 @@ def _report(published: "Published", settings: TrainSettings) -> None:
     )
     console.print(_score_table(manifest))
     if manifest.transition_matrix:
-        console.print(
-            "transitions of the Markov chain, from the lowest bin of values (a row each) to the next:"
-        )
+        of_what = "each label" if manifest.labels else "each bin of values, from the lowest"
+        console.print(f"transitions of the Markov chain, a row for {of_what}, to the next:")
         console.print("\n".join(matrix_lines(manifest.transition_matrix)))
     console.print(f"parity: ONNX Runtime is within {manifest.parity_error:.1e} of torch (scaled units)")
     console.print(f"serve it:  statecast serve --repository {settings.repository}")
