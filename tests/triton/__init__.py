@@ -39,6 +39,15 @@ def perf_analyzer(*arguments: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def run(program: str) -> str:
+    """What a Python program prints in the environment that has `tritonclient`."""
+    python = _ENVIRONMENT / "bin" / "python"
+    _need(python)
+    done = subprocess.run([str(python), "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def _need(file: Path) -> None:
     if not file.is_file():
         _miss(f"no {file.name} of Triton's here: make .venv/triton/.installed")
