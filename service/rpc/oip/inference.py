@@ -7,6 +7,7 @@ import structlog
 
 from service.clock import Clock
 from service.errors import (
+    DamagedState,
     InvalidRequest,
     SessionExists,
     StatecastError,
@@ -127,7 +128,11 @@ class ModelInference:
         if asked.options.is_strict:
             raise SessionExists(self._worker.model.name, name)
         beginning = replace(admin.initial_record(name), used_at_s=self._clock.wall_s())
-        await admin.write(beginning, replace=True, event=SessionEvent.RESET)
+        try:
+            await admin.write(beginning, replace=True, event=SessionEvent.RESET)
+        except DamagedState:
+            # What cannot be read can be ended, and its rows begin it.
+            await admin.delete(name)
 
     async def _end(self, asked: Asked, outcome: Outcome) -> None:
         """Its rows are answered whatever comes of this: what is not ended now, a start or its age ends."""
