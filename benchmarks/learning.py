@@ -1,6 +1,7 @@
 """`python -m benchmarks.learning`: what options of learning are worth, for docs/training.md."""
 
 import json
+import math
 import re
 import statistics
 import sys
@@ -109,7 +110,11 @@ def table(made: dict[str, Any]) -> str:
 
 
 def _cell(found: Sequence[float]) -> str:
-    return f"{statistics.mean(found):.3f} ({min(found):.3f} to {max(found):.3f})"
+    known = [value for value in found if math.isfinite(value)]
+    if not known:
+        return "diverged"
+    text = f"{statistics.mean(known):.3f} ({min(known):.3f} to {max(known):.3f})"
+    return text if len(known) == len(found) else f"{text}, {len(found) - len(known)} diverged"
 
 
 def _measured(series: Sequence[Series], seeds: Sequence[int], epochs: int) -> Iterator[dict[str, Any]]:
