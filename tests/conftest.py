@@ -1,9 +1,13 @@
 """Fixtures that several kinds of tests share."""
 
 import pytest
+import torch
 
 from models.manifest import Manifest
 from tests import model_files
+
+# Networks of eight units have nothing for a second thread, which spins while it waits: several times the CPU.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import torch
 from models.artifact import seal
 from models.forecaster import Architecture, Forecaster
 from models.manifest import FeatureSpec, TrainingSummary
+from tests.model_files import look_ahead
 from training.describe import manifest_for
 from training.export import to_onnx
 
@@ -32,6 +33,18 @@ CASES: dict[str, dict[str, Any]] = {
     "quantile-median": {"decoder": "roll-out", "num_features": 1, "cell": "gru"},
 }  # fmt: skip
 
+# Each task there is, with any cell: see `of_cell`. Those that are cases above share their exports.
+TASKS: dict[str, dict[str, Any]] = {
+    "quantile": {},
+    "negative-binomial": CASES["negative-binomial"],
+    "binary": {"task": "binary", "head": "binary", "labels": ("no", "yes"), "quantile_levels": ()},
+    "classification": {
+        "task": "classification", "head": "classes", "labels": LABELS, "quantile_levels": (), "horizon": 1,
+        "predicts": "row", "categories": (0, 3),
+    },
+    "next-symbol": CASES["next-symbol"],
+}  # fmt: skip
+
 
 def forecaster_of(**options: Any) -> Forecaster:
     """Its head far enough from zero to tell wrong graphs from right ones."""
@@ -49,10 +62,20 @@ def forecaster_of(**options: Any) -> Forecaster:
     return made
 
 
-@cache
+def of_cell(cell: str, task: str) -> Forecaster:
+    """One of `TASKS` with a cell; one that waits for rows does so for two."""
+    return forecaster_of(**TASKS[task] | {"cell": cell, "look_ahead": look_ahead(cell)})
+
+
 def exported(case: str) -> tuple[Forecaster, onnx.ModelProto]:
-    """An export takes seconds."""
-    forecaster = forecaster_of(**CASES[case])
+    """Of one of `CASES`."""
+    return graph_of(forecaster_of(**CASES[case]).architecture)
+
+
+@cache
+def graph_of(architecture: Architecture) -> tuple[Forecaster, onnx.ModelProto]:
+    """`forecaster_of` these options, and its export: it takes seconds, and is made once a process."""
+    forecaster = forecaster_of(**vars(architecture))
     return forecaster, to_onnx(forecaster)
 
 

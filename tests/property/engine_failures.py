@@ -22,7 +22,7 @@ from tests import model_files
 # Fixed sizes are for devices where padding is cheap; what pads must be right on any.
 _MEMORIES = {"resident": MEMORIES["cpu"], "padded": Memory("cpu", fixed_sizes=(1, 3))}
 KINDS = (*_MEMORIES, "numpy")
-# Under this name `forecasters.OnnxRunner` seals the same file.
+# Under this name `forecasters.runner` seals the same file.
 MODEL = "m"
 
 

@@ -1,6 +1,6 @@
 """The two ways to run a forecaster, torch and ONNX Runtime on the exported file, behind one call."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -9,6 +9,8 @@ import onnxruntime
 import torch
 
 from models.artifact import FORECAST, READ_OUT, ROWS, next_name
+from models.forecaster import Forecaster
+from models.manifest import StateSpec
 from models.state import initial_state
 from tests import model_files
 
@@ -27,8 +29,8 @@ class Runner(Protocol):
 
 
 class TorchRunner:
-    def __init__(self, cell: str) -> None:
-        self.forecaster = model_files.forecaster(cell)
+    def __init__(self, forecaster: Forecaster) -> None:
+        self.forecaster = forecaster
 
     def initial(self, batch_size: int) -> State:
         state = initial_state(self.forecaster.state_init(), batch_size)
@@ -43,16 +45,15 @@ class TorchRunner:
 
 
 class OnnxRunner:
-    def __init__(self, cell: str) -> None:
-        content, self.manifest = model_files.sealed("m", cell)
+    def __init__(self, content: bytes, states: Sequence[StateSpec]) -> None:
+        self.states = states
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def initial(self, batch_size: int) -> State:
         return {
-            spec.name: np.full((batch_size, *spec.shape), spec.initial, spec.dtype)
-            for spec in self.manifest.states
+            spec.name: np.full((batch_size, *spec.shape), spec.initial, spec.dtype) for spec in self.states
         }
 
     def run(self, x: Array, state: Mapping[str, Array]) -> tuple[Array, Array, State]:
@@ -64,4 +65,7 @@ class OnnxRunner:
 @cache
 def runner(kind: str, cell: str) -> Runner:
     """One per process: an export takes seconds."""
-    return TorchRunner(cell) if kind == "torch" else OnnxRunner(cell)
+    if kind == "torch":
+        return TorchRunner(model_files.forecaster(cell))
+    content, manifest = model_files.sealed("m", cell)
+    return OnnxRunner(content, manifest.states)
