@@ -148,7 +148,7 @@ def read(request, manifest):
     return found
 
 
-_quick = settings(max_examples=300, deadline=timedelta(seconds=2))
+_quick = settings(max_examples=150, deadline=timedelta(seconds=2))
 
 
 @pytest.fixture(scope="module")
