@@ -179,10 +179,17 @@ class SessionAdmin:
             raise DamagedState(f"session {session_id!r}", found.reason)
         return found
 
+    async def _is_stored(self, session_id: str) -> bool:
+        """Whether a session that is not in memory exists, be it readable or not."""
+        try:
+            return await self._stored(session_id) is not None
+        except DamagedState:
+            return True
+
     async def _write(self, record: Record, replace: bool, event: SessionEvent | None) -> Snapshot:
         residency, session_id = self._residency, record.session_id
         is_in_memory = self._table.find_or_none(session_id) is not None
-        is_there = is_in_memory or await self._stored(session_id) is not None
+        is_there = is_in_memory or await self._is_stored(session_id)
         if is_there and not replace:
             raise SessionExists(residency.name, session_id)
         if not is_there:

@@ -12,7 +12,9 @@ from service.engine.arena import Arena
 from service.engine.model import ServedModel
 from service.engine.runner import Reply
 from service.errors import (
+    DamagedState,
     ForeignState,
+    SessionExists,
     StoreUnavailable,
     TokenLost,
     TooManySessions,
@@ -24,6 +26,7 @@ from service.sessions.plan import StepLimits
 from service.sessions.upkeep import Upkeep
 from service.sessions.versions import UpgradePolicy
 from service.sessions.worker import Limits, SessionWorker
+from service.store.contract import StoreFault
 from service.store.memory import MemoryStore
 from tests.durable_store import DurableStore
 from tests.fakes import CountingRunner, HandClock
@@ -243,6 +246,25 @@ async def test_only_the_damaged_session_is_refused():
         result = await made.send_frame([("a", [1], None), ("b", [2], None)])
         assert "damaged" in str(result.errors[0])
         assert result.dense[1, 0, 0] == 3
+
+
+async def test_a_session_that_cannot_be_read_can_be_replaced():
+    """Its id is taken until somebody says that whatever is there may go."""
+    store = DurableStore()
+
+    async def peek(_model, session_id):
+        return StoreFault(session_id, "torn")
+
+    async with serving(store) as made:
+        await made.send("a", 5)
+        record = dataclasses.replace((await made.worker.admin.read("a")).record, session_id="b")
+        store.peek = peek
+        with pytest.raises(DamagedState, match="torn"):
+            await made.worker.admin.read("b")
+        with pytest.raises(SessionExists):
+            await made.worker.admin.write(record, replace=False)
+        await made.worker.admin.write(record, replace=True)
+        assert (await made.send("b", 1, position=1)).forecasts[0, 0, 0] == 6
 
 
 async def test_a_deleted_session_begins_anew_everywhere():
