@@ -6,7 +6,8 @@ import torch
 from models.manifest import Manifest
 from tests import model_files
 
-# Networks of eight units have nothing for a second thread, which spins while it waits: several times the CPU.
+# Networks of eight units have no work for a second thread, which spins while it waits: on a busy machine at
+# several times the CPU.
 torch.set_num_threads(1)
 
 
