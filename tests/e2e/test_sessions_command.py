@@ -233,11 +233,21 @@ def test_a_pipe_that_had_enough_is_no_error(command, client):
     assert done.stderr == b""
 
 
+# Whoever runs these tests in the background has them ignore SIGINT, and a child inherits that.
+_INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
 def test_events_are_printed_as_they_come(command, client):
     """Until it is interrupted, which is no error."""
     client.session("gru", "seen-a").observe(1.0)
-    arguments = [sys.executable, "-m", "cli", "sessions", "watch", "seen-", "--json", *command.target]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+    words = ["-m", "cli", "sessions", "watch", "seen-", "--json", *command.target]
+    with subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTIBLE, *words], stdout=subprocess.PIPE, text=True
+    ) as process:
         # Nothing tells from outside when the watch is open: events until one is seen.
         seen = None
         while seen is None:

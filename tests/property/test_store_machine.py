@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -378,24 +378,29 @@ class StoreMachine(RuleBasedStateMachine):
         session.token, session.stale = None, []
 
 
+_SETTINGS = settings(
+    max_examples=30,
+    stateful_step_count=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+_MAX_SEEDS = 6
+
+
 @pytest.mark.parametrize("kind", STORES, ids=lambda kind: kind.name)
 def test_a_store_holds_what_a_dict_holds(kind: StoreKind) -> None:
     """After any calls, a store has every session that it should, as it should stand."""
-    seen: Counter[str] = Counter()
-    machine = type("Machine", (StoreMachine,), {"kind": kind, "seen": seen})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=30,
-            stateful_step_count=40,
-            deadline=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
     must_see = MUST_SEE_DURABLE if kind.is_durable else MUST_SEE
     if kind.is_shared:
         must_see = must_see - {"recovered"}
     if kind.is_spread:
         must_see = must_see - {"save refused"}
-    assert must_see <= {name for name, times in seen.items() if times}
+    seen: Counter[str] = Counter()
+    # What a seed draws also depends on which modules are loaded: one seed may miss what is rare.
+    for number in range(_MAX_SEEDS):
+        machine = seed(number)(type("Machine", (StoreMachine,), {"kind": kind, "seen": seen}))
+        run_state_machine_as_test(machine, settings=_SETTINGS)
+        if must_see <= {name for name, times in seen.items() if times}:
+            return
+    pytest.fail(f"never met: {must_see - set(seen)}")
