@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from service.engine.model import ServedModel
-from service.errors import StartupError, StatecastError, UnknownModel
+from service.errors import ModelRefused, StartupError, StatecastError, UnknownModel, UpgradeRefused
 from service.loading import ModelLoader
 from service.repository import ModelFile
 from service.sessions.catalog import Catalog
@@ -40,14 +40,17 @@ class Serving:
 
         Raises:
             UnknownModel, UnknownVersion: the repository has none.
-            UpgradeRefused: live sessions cannot go over.
-            StartupError: the file is refused.
+            UpgradeRefused: live sessions cannot go over, or the file is damaged or is not what it says.
+            StartupError: the repository cannot be read.
         """
         if model not in self._catalog:
             raise UnknownModel(model, [worker.model.name for worker in self._catalog])
-        file = await self._aside(lambda: self._loader.find(model, version))
-        async with self._lock:
-            await self._serve(file, policy)
+        try:
+            file = await self._aside(lambda: self._loader.find(model, version))
+            async with self._lock:
+                await self._serve(file, policy)
+        except ModelRefused as error:
+            raise UpgradeRefused(model, version, error.reason) from error
 
     async def fetch(self, model: str, digest: str) -> ServedModel | None:
         """The version of a model whose file has a digest, None where there is none."""

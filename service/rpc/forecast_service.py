@@ -1,6 +1,5 @@
 """ForecastService: unary forecasts, and streams of frames."""
 
-import math
 from collections.abc import AsyncIterator, Mapping
 
 import grpc
@@ -8,6 +7,7 @@ import grpc
 from service.clock import Clock
 from service.errors import StatecastError
 from service.rpc import carried, unary
+from service.rpc.deadline import deadline_s
 from service.rpc.frames import FrameLimits
 from service.rpc.guard import guarded, surprise
 from service.rpc.single_rows import SingleRows
@@ -66,14 +66,14 @@ class ForecastService:
         """See `Forecast` in `forecast.proto`."""
         worker = self._catalog.worker(request.model)
         if request.carry_state:
-            deadline_s = self._deadline_s(context)
-            return await carried.forecast(request, worker, self._seals, self._limits, deadline_s)
+            until_s = deadline_s(context, self._clock)
+            return await carried.forecast(request, worker, self._seals, self._limits, until_s)
         rows = self.rows[worker.model.name]
-        return await unary.forecast(request, worker, rows, self._limits, self._deadline_s(context))
+        return await unary.forecast(request, worker, rows, self._limits, deadline_s(context, self._clock))
 
     async def stream_forecasts(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """See `StreamForecasts` in `forecast.proto`."""
-        stream = Stream(self._catalog, self._limits, self.rows, context, self._deadline_s(context))
+        stream = Stream(self._catalog, self._limits, self.rows, context, deadline_s(context, self._clock))
         self._streams.add(stream)
         try:
             await stream.read(requests)
@@ -91,8 +91,3 @@ class ForecastService:
         """Read no more frames: streams answer those they have read, and end with UNAVAILABLE."""
         for stream in self._streams:
             stream.stop_reading()
-
-    def _deadline_s(self, context: Context) -> float:
-        """Of a call, on the clock."""
-        left_s = context.time_remaining()
-        return math.inf if left_s is None else self._clock.monotonic_s() + left_s

@@ -1,6 +1,6 @@
 """ModelService: what the server can forecast with, and which versions it serves."""
 
-from service.errors import InvalidRequest, ModelRefused, UpgradeRefused
+from service.errors import InvalidRequest
 from service.rpc.guard import guarded
 from service.rpc.status import Context
 from service.serving import Serving
@@ -46,10 +46,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         if request.policy not in _POLICIES:
             expected = f"one of {', '.join(pb.UpgradePolicy.keys())}"
             raise InvalidRequest("policy", request.policy, expected)
-        try:
-            await self._serving.load(request.model, request.version, _POLICIES[request.policy])
-        except ModelRefused as error:
-            raise UpgradeRefused(request.model, request.version, error.reason) from error
+        await self._serving.load(request.model, request.version, _POLICIES[request.policy])
         return pb.LoadModelResponse(model=_model(self._catalog.worker(request.model)))
 
     @guarded

@@ -220,7 +220,7 @@ class SessionWorker:
                 return None
         rows = np.array(values, np.float64).reshape(1, 1, -1)
         try:
-            runner = self.versions[table.versions.item(slot)].model.runner
+            runner = self.model_of(slot).runner
             forecasts = runner.step(np.array((slot,), np.int64), rows, reply)
         except Exception as error:
             self.counts.rows_refused += 1

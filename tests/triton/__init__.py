@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.missing import missing
 
 _HERE = Path(__file__).parent
 _ENVIRONMENT = Path(sys.prefix) / "triton"
@@ -35,7 +35,7 @@ def perf_analyzer(*arguments: str) -> subprocess.CompletedProcess[str]:
         [str(program), *arguments], capture_output=True, text=True, env=environment, timeout=120
     )
     if done.returncode == 127:
-        _miss(f"perf_analyzer does not start: {done.stderr.strip()}")
+        missing(f"perf_analyzer does not start: {done.stderr.strip()}")
     return done
 
 
@@ -50,8 +50,4 @@ def run(program: str) -> str:
 
 def _need(file: Path) -> None:
     if not file.is_file():
-        _miss(f"no {file.name} of Triton's here: make .venv/triton/.installed")
-
-
-def _miss(reason: str) -> None:
-    pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        missing(f"no {file.name} of Triton's here: make .venv/triton/.installed")

@@ -1,7 +1,6 @@
 """GRPCInferenceService: the calls of the Open Inference Protocol over the sessions of this server."""
 
 import importlib.metadata
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -9,7 +8,8 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from service.clock import Clock
-from service.errors import InvalidRequest, ModelRefused, StatecastError, UpgradeRefused
+from service.errors import InvalidRequest, StatecastError
+from service.rpc.deadline import deadline_s
 from service.rpc.guard import guarded, surprise
 from service.rpc.inference import grpc_service_pb2 as pb
 from service.rpc.oip import contract, parameters, statistics
@@ -130,11 +130,11 @@ class InferenceService:
         return pb.ModelConfigResponse(config=contract.config(worker, self._limits))
 
     async def _model_infer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
-        return await self._model(request.model_name).infer(request, self._deadline_s(context))
+        return await self._model(request.model_name).infer(request, deadline_s(context, self._clock))
 
     async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        deadline_s = self._deadline_s(context)
-        stream = InferStream(lambda content: self._answer(content, deadline_s), context)
+        until_s = deadline_s(context, self._clock)
+        stream = InferStream(lambda content: self._answer(content, until_s), context)
         self._streams.add(stream)
         try:
             await stream.run(requests)
@@ -143,13 +143,13 @@ class InferenceService:
         finally:
             self._streams.discard(stream)
 
-    async def _answer(self, content: bytes, deadline_s: float) -> bytes:
+    async def _answer(self, content: bytes, until_s: float) -> bytes:
         """The answer to one request of a stream: what is wrong with it is no other request's matter."""
         request_id = ""
         try:
             request = _parsed(pb.ModelInferRequest, content)
             request_id = request.id
-            answer = await self._model(request.model_name).infer(request, deadline_s)
+            answer = await self._model(request.model_name).infer(request, until_s)
         except StatecastError as error:
             return _refusal(request_id, error)
         except Exception as error:
@@ -191,11 +191,7 @@ class InferenceService:
         self, request: pb.RepositoryModelLoadRequest, _context: Context
     ) -> pb.RepositoryModelLoadResponse:
         _check_repository(request.repository_name)
-        version = _version(request.parameters)
-        try:
-            await self._serving.load(request.model_name, version, None)
-        except ModelRefused as error:
-            raise UpgradeRefused(request.model_name, version, error.reason) from error
+        await self._serving.load(request.model_name, _version(request.parameters), None)
         return pb.RepositoryModelLoadResponse()
 
     async def _unload(
@@ -213,11 +209,6 @@ class InferenceService:
             model = ModelInference(worker, self._rows[name], self._limits, self._clock)
             self._models[name] = model
         return model
-
-    def _deadline_s(self, context: Context) -> float:
-        """Of a call, on the clock."""
-        left_s = context.time_remaining()
-        return math.inf if left_s is None else self._clock.monotonic_s() + left_s
 
 
 def _parsed(kind: type[_Request], content: bytes) -> _Request:
