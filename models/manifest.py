@@ -7,8 +7,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.frequency import Frequency
+from models.rows import RowLayout
 
 Task = Literal["regression", "binary", "classification", "next-symbol"]
+# Observed with each row; known ahead of time as well; the same for every row of a series.
+Role = Literal["past", "future", "static"]
 # The rows to come, the row that was just seen, or the series as a whole.
 Predicts = Literal["ahead", "row", "series"]
 
@@ -20,10 +23,12 @@ class _Frozen(BaseModel):
 class FeatureSpec(_Frozen):
     """One value of a row. Where `required`, a missing value (NaN) is refused.
 
-    A feature with `categories` holds the index of one of them; without, it holds a number.
+    A feature with `categories` holds the index of one of them; without, it holds a number. Of a `future`
+    one, a row also gives the values at the steps to come; a `static` one is remembered once it was sent.
     """
 
     name: str = Field(min_length=1)
+    role: Role = "past"
     required: bool = False
     categories: tuple[str, ...] = ()
 
@@ -66,6 +71,7 @@ class Manifest(_Frozen):
     head: str = "quantile"
     decoder: str = "direct"
     features: tuple[FeatureSpec, ...] = Field(min_length=1, description="a row's values; the target first")
+    reads_time: bool = Field(False, description="whether rows bring their time into the graph")
     frequency: str
     season_length: int = Field(ge=1)
     task: Task = "regression"
@@ -128,6 +134,12 @@ class Manifest(_Frozen):
             )
         if self.predicts != "ahead" and self.horizon != 1:
             raise ValueError(f"predicts {self.predicts}: expected a horizon of 1, found {self.horizon}")
+
+    @property
+    def row_layout(self) -> RowLayout:
+        """The columns of the graph's rows."""
+        future = tuple(at for at, feature in enumerate(self.features) if feature.role == "future")
+        return RowLayout(len(self.features), future, self.horizon, self.reads_time)
 
     @property
     def lead(self) -> int:
