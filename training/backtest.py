@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from models.artifact import FORECAST, ROWS, next_name, unseal
+from models.artifact import unseal
 from models.manifest import Manifest
 from training import scores
 from training.baselines import CHAIN, FITTED, QUICK, Baseline, MarkovChain
 from training.dataset import SeriesData
 from training.label_scores import label_scores, transitions_of
 from training.segments import targets_of
+from training.streaming import session_of, stream
 
-_CHUNK = 512
 # Labels of a chain whose matrix is shown.
 _MOST_SHOWN = 16
 
@@ -51,28 +51,12 @@ def backtest(content: bytes, series: Sequence[SeriesData], *, fitted: bool = Fal
         fit, is left out.
     """
     _, manifest = unseal(content)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = session_of(content)
     if manifest.labels:
         return label_scores(manifest, series, [_held_out_stream(session, manifest, one) for one in series])
     baselines = _baselines(series, fitted)
     judged = [_judge(session, manifest, one, baselines) for one in series]
     return {name: value for name, value in _scores(judged, manifest) if np.isfinite(value)}
-
-
-def stream(
-    session: onnxruntime.InferenceSession, manifest: Manifest, values: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
-    """Forecasts after each row of one series, (T, F) -> (T, K, Q), its state carried from chunk to chunk."""
-    state = {spec.name: np.full((1, *spec.shape), spec.initial, spec.dtype) for spec in manifest.states}
-    names = [FORECAST, *map(next_name, state)]
-    forecasts = []
-    for start in range(0, len(values), _CHUNK):
-        forecast, *after = session.run(names, {ROWS: values[None, start : start + _CHUNK], **state})
-        state = dict(zip(state, after, strict=True))
-        forecasts.append(forecast[0])
-    return np.concatenate(forecasts)
 
 
 def _held_out_stream(

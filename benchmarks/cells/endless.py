@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.cells.fitted import Fitted, session_of
-from training.backtest import stream
+from benchmarks.cells.fitted import Fitted
 from training.scores import mean_absolute_error, median_column
 from training.segments import targets_of
+from training.streaming import session_of, stream
 
 EARLY, LATE = 1_000, 100_000
 # More than this, and a server would have to make the state anew.

@@ -19,6 +19,7 @@ from training.fit import fit
 from training.parity import check_parity
 from training.read import read
 from training.settings import TrainSettings
+from training.streaming import session_of
 
 # Small enough for minutes, and the same for every cell.
 HIDDEN_SIZE, SEGMENT_LENGTH, LEARNING_RATE, VALIDATION = 32, 32, 5e-3, 0.2
@@ -83,13 +84,6 @@ def fit_and_measure(cell: str, series: Series, epochs: int, num_steps: int, *, b
         training_s,
         _steps_per_s(content, manifest, dataset, num_steps),
     )
-
-
-def session_of(content: bytes) -> onnxruntime.InferenceSession:
-    """On one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _settings(cell: str, series: Series, epochs: int) -> TrainSettings:

@@ -8,8 +8,9 @@ import torch
 from models.state import initial_state
 from tests import model_files
 from tests.unit.training.series_files import wave
-from training.backtest import backtest, stream
+from training.backtest import backtest
 from training.dataset import SeriesData
+from training.streaming import stream
 
 HELD_OUT = 30
 
