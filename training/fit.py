@@ -3,7 +3,7 @@
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from models.forecaster import Architecture, Forecaster
 from training.clipping import ClipValues
 from training.dataset import Dataset
+from training.hardware import hardware
+from training.loggers import loggers
 from training.memory_start import remember_for
 from training.module import ForecasterModule
 from training.progress import EpochProgress
@@ -24,7 +26,21 @@ from training.settings import SettingsError, TrainSettings
 # In a work directory: the best weights, and the run's options.
 CHECKPOINT, NOTE = "best.ckpt", "settings.json"
 # What may differ between a run and the one that resumes it.
-_FREE_ON_RESUME = {"output", "data", "max_epochs", "patience", "threads", "work_dir", "resume", "baselines"}
+_FREE_ON_RESUME = {
+    "output",
+    "data",
+    "max_epochs",
+    "patience",
+    "threads",
+    "work_dir",
+    "resume",
+    "baselines",
+} | {
+    "devices",
+    "logger",
+    "log_dir",
+    "tracking_uri",
+}
 
 
 def build(
@@ -66,13 +82,16 @@ def build(
     return forecaster
 
 
-def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) -> Forecaster:
+def fit(
+    settings: TrainSettings, dataset: Dataset, *, progress: bool = False, watchers: Sequence[Callback] = ()
+) -> Forecaster:
     """Train until the validation loss stops falling or `max_epochs`; the best epoch's weights, on the CPU.
 
-    Seeds torch's and numpy's global random streams.
+    Seeds torch's and numpy's global random streams. `watchers` are called as Lightning calls its callbacks.
 
     Raises:
-        SettingsError: `resume` with a work directory of a run that had other options.
+        SettingsError: `resume` with a work directory of a run that had other options; what `hardware` and
+            `loggers` raise.
     """
     with _quiet(), _threads(settings.threads), _work_dir(settings) as directory:
         lightning.seed_everything(settings.seed, verbose=False)
@@ -96,14 +115,12 @@ def fit(settings: TrainSettings, dataset: Dataset, *, progress: bool = False) ->
         if progress:
             callbacks.append(EpochProgress(settings.max_epochs))
         trainer = lightning.Trainer(
-            # The scaler's sums are float64, which Apple's MPS lacks.
-            accelerator="cuda" if torch.cuda.is_available() else "cpu",
-            devices=1,
+            **hardware(settings),
             max_epochs=settings.max_epochs,
             gradient_clip_val=settings.gradient_clip,
-            callbacks=callbacks,
+            callbacks=[*callbacks, *watchers],
             default_root_dir=directory,
-            logger=False,
+            logger=loggers(settings) or False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

@@ -99,6 +99,15 @@ class TrainSettings(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**32, description="the same seed gives the same model")
     threads: int = Field(1, ge=1, description="CPU threads; more pay only for hundreds of hidden units")
+    devices: int = Field(1, ge=1, description="processes to train on, a GPU each where there are any")
+    precision: Literal["32", "16-mixed", "bf16-mixed"] = Field(
+        "32", description="of the network's numbers in training; the exported file's are float32"
+    )
+    logger: tuple[Literal["tensorboard", "mlflow"], ...] = Field((), description="where losses are logged")
+    log_dir: Path | None = Field(
+        None, description="directory of logs; by default `logs` in the work directory"
+    )
+    tracking_uri: str | None = Field(None, description="of MLflow; by default files in the log directory")
     work_dir: Path | None = Field(None, description="directory for checkpoints; without it none are kept")
     resume: bool = Field(False, description="go on from the last checkpoint in the work directory, if any")
 
