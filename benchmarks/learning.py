@@ -149,7 +149,7 @@ def _mase(series: Series, options: Mapping[str, object], seed: int, epochs: int)
 
 
 def _scored(forecaster: Forecaster, one: SeriesData, horizon: int, season: int) -> float:
-    """MASE of the median on the held-out rows, as `training.backtest` has it, by torch alone."""
+    """MASE of the median on the held-out rows, as `training.backtesting` has it, by torch alone."""
     x, state = torch.from_numpy(one.values[None]), initial_state(forecaster.state_init(), 1)
     first, last = one.validation_start - 1, len(one.times) - horizon
     with torch.inference_mode():

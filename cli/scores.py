@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-# In the order of columns.
-METRICS = ("mae", "mase", "smape", "weighted_quantile_loss", "coverage", "accuracy", "log_loss")
+from training.score_names import METRICS
+
 _TITLES = {
     "": "model",
     "arima": "ARIMA",

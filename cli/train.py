@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cli.options import options_of
-from cli.scores import METRICS, by_forecaster, matrix_lines
+from cli.scores import by_forecaster, matrix_lines
+from training.score_names import METRICS
 from training.settings import SettingsError, TrainSettings
 
 if TYPE_CHECKING:

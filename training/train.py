@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models.artifact import seal
 from models.manifest import FeatureSpec, Manifest
-from training.backtest import backtest, transition_matrix
+from training.backtesting.run import held_out_scores
 from training.dataset import summary
 from training.describe import manifest_for
 from training.export import to_onnx
@@ -14,6 +14,7 @@ from training.parity import check_parity
 from training.publish import publish
 from training.read import read
 from training.settings import TrainSettings
+from training.transitions import transition_matrix
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
     )
     fitted = settings.fits_baselines(len(dataset.series))
     update = {
-        "backtest": backtest(seal(model, manifest), dataset.series, fitted=fitted),
+        "backtest": held_out_scores(seal(model, manifest), dataset.series, fitted=fitted),
         "transition_matrix": transition_matrix(manifest, dataset.series),
     }
     scored = manifest.model_copy(update=update)

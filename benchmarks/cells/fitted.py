@@ -11,7 +11,7 @@ from benchmarks.cells.series import Series
 from models.artifact import FORECAST, ROWS, next_name, seal
 from models.cells import CELLS
 from models.manifest import FeatureSpec, Manifest
-from training.backtest import backtest
+from training.backtesting.run import held_out_scores
 from training.dataset import Dataset, summary
 from training.describe import manifest_for
 from training.export import to_onnx
@@ -79,7 +79,7 @@ def fit_and_measure(cell: str, series: Series, epochs: int, num_steps: int, *, b
         series.name,
         content,
         manifest,
-        backtest(content, dataset.series, fitted=baselines),
+        held_out_scores(content, dataset.series, fitted=baselines),
         sum(parameter.numel() for parameter in forecaster.parameters()),
         training_s,
         _steps_per_s(content, manifest, dataset, num_steps),

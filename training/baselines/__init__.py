@@ -11,6 +11,7 @@ from training.baselines.drift import drift
 from training.baselines.holt_winters import holt_winters
 from training.baselines.markov_chain import MarkovChain
 from training.baselines.markov_switching import markov_switching
+from training.baselines.naive import naive
 from training.scores import Floats, seasonal_naive
 
 # Called with the target (T,), the rows it may be fitted to, K and the season's length; after each row the
@@ -23,7 +24,7 @@ def _seasonal_naive(target: Floats, _num_fitted: int, horizon: int, season_lengt
 
 
 # They cost next to nothing.
-QUICK: dict[str, Baseline] = {"seasonal_naive": _seasonal_naive, "drift": drift}
+QUICK: dict[str, Baseline] = {"seasonal_naive": _seasonal_naive, "naive": naive, "drift": drift}
 # Fitted by statsmodels: seconds for each series.
 FITTED: dict[str, Baseline] = {
     "holt_winters": holt_winters,

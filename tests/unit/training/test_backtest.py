@@ -8,7 +8,7 @@ import torch
 from models.state import initial_state
 from tests import model_files
 from tests.unit.training.series_files import wave
-from training.backtest import backtest
+from training.backtesting.run import held_out_scores
 from training.dataset import SeriesData
 from training.streaming import stream
 
@@ -44,7 +44,7 @@ def test_scores_are_those_of_the_held_out_origins() -> None:
     content, manifest = model_files.sealed("m", "lstm")
     values = _features(200)
     values[180, 0] = np.nan
-    found = backtest(content, [_one(values)])
+    found = held_out_scores(content, [_one(values)])
     forecasts, target = _forecasts(values), values[:, 0]
     errors, inside, naive = [], [], []
     for origin in range(200 - HELD_OUT - 1, 200 - manifest.horizon):
@@ -69,7 +69,7 @@ def test_of_a_forecast_that_lags_only_steps_to_come_are_scored() -> None:
     content, manifest = model_files.sealed("m", "bidirectional")
     assert manifest.look_ahead == 2
     values = _features(200)
-    found = backtest(content, [_one(values)])
+    found = held_out_scores(content, [_one(values)])
     forecasts, target = _forecasts(values, "bidirectional"), values[:, 0]
     errors, naive = [], []
     for origin in range(200 - HELD_OUT - 1, 200 - manifest.horizon):
@@ -87,14 +87,14 @@ def test_series_do_not_disturb_each_other() -> None:
     """The MASE of several series is the mean of each one's own."""
     content, _ = model_files.sealed("m", "lstm")
     series = [_one(_features(150, seed), str(seed)) for seed in range(3)]
-    alone = [backtest(content, [one])["mase"] for one in series]
-    assert backtest(content, series)["mase"] == pytest.approx(np.mean(alone))
+    alone = [held_out_scores(content, [one])["mase"] for one in series]
+    assert held_out_scores(content, series)["mase"] == pytest.approx(np.mean(alone))
 
 
 def test_score_without_data_is_left_out() -> None:
     """A constant series has no scale: its MASE is left out, as JSON knows no NaN."""
     content, _ = model_files.sealed("m", "lstm")
-    found = backtest(content, [_one(np.full((150, 2), 7.0))])
+    found = held_out_scores(content, [_one(np.full((150, 2), 7.0))])
     assert "mase" not in found
     assert found["seasonal_naive_mae"] == 0
 
@@ -103,10 +103,10 @@ def test_baselines_are_scored_on_the_same_rows() -> None:
     """Each baseline has every point score; those that are fitted where asked for; drift's by a plain loop."""
     content, manifest = model_files.sealed("m", "lstm")
     values = _features(200)
-    names = {"seasonal_naive", "drift", "markov_chain"}
-    quick = backtest(content, [_one(values)])
+    names = {"seasonal_naive", "naive", "drift", "markov_chain"}
+    quick = held_out_scores(content, [_one(values)])
     assert {name for name in quick if name.endswith("_mae")} == {f"{name}_mae" for name in names}
-    every = backtest(content, [_one(values)], fitted=True)
+    every = held_out_scores(content, [_one(values)], fitted=True)
     names |= {"holt_winters", "arima", "markov_switching"}
     assert {f"{name}_{score}" for name in names for score in ("mae", "mase", "smape")} <= set(every)
     assert quick["mae"] == every["mae"]
@@ -122,6 +122,6 @@ def test_a_baseline_without_every_series_is_left_out() -> None:
     """One that cannot be fitted to a constant series is not scored on the others alone."""
     content, _ = model_files.sealed("m", "lstm")
     series = [_one(_features(150)), _one(np.full((150, 2), 7.0), "constant")]
-    found = backtest(content, series, fitted=True)
+    found = held_out_scores(content, series, fitted=True)
     assert "arima_mae" not in found
     assert "drift_mae" in found
