@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 import structlog
@@ -21,6 +22,7 @@ from service.rpc.forecast_service import ForecastService
 from service.rpc.frames import FrameLimits
 from service.rpc.inference import grpc_service_pb2
 from service.rpc.model_service import ModelService
+from service.rpc.observing import Observing
 from service.rpc.oip.contract import InferenceLimits
 from service.rpc.oip.service import InferenceService
 from service.rpc.session_service import SessionService
@@ -35,7 +37,8 @@ from service.settings import Settings
 from service.store.open import open_store
 from service.telemetry.banner import print_banner
 from service.telemetry.logs import configure_logs
-from service.telemetry.metrics import MetricsServer
+from service.telemetry.metrics import registry_of
+from service.telemetry.requests import RequestCounts
 from statecast.v1 import (
     forecast_pb2,
     model_pb2,
@@ -43,6 +46,9 @@ from statecast.v1 import (
     session_pb2,
     session_pb2_grpc,
 )
+
+if TYPE_CHECKING:
+    from service.web.http_server import HttpServer
 
 _log = structlog.get_logger()
 
@@ -80,7 +86,9 @@ class Server:
         self._clock = clock
         self._failed = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
-        self._metrics: MetricsServer | None = None
+        self._http: HttpServer | None = None
+        self._is_ready = False
+        self._requests = RequestCounts()
         self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="engine")
         self._store = open_store(
             settings.store_url,
@@ -95,12 +103,13 @@ class Server:
         self._serving = Serving(_loader(settings), self._catalog, self._executor, self._start_worker)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._grpc = grpc.aio.server(
+            interceptors=[Observing(self._requests)],
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
                 # Two servers on one port would share its connections in silence.
                 ("grpc.so_reuseport", 0),
-            ]
+            ],
         )
         self._add_services()
 
@@ -110,14 +119,13 @@ class Server:
         Raises:
             InvalidSettings: an address cannot be listened on.
         """
+        if self._settings.http_address:
+            self._http = self._open_http()
         for worker in self._catalog:
             await self._recover(worker)
             self._run(worker)
         if self._settings.watch_s:
             self._watcher = asyncio.create_task(self._serving.watch(self._settings.watch_s))
-        if self._settings.metrics_address:
-            self._metrics = MetricsServer(self._settings.metrics_address, self._catalog)
-            _log.info("metrics", address=self._metrics.address)
         host = self._settings.address.rpartition(":")[0]
         try:
             port = self._grpc.add_insecure_port(self._settings.address)
@@ -126,7 +134,21 @@ class Server:
         await self._grpc.start()
         for service in ("", *_SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        self._is_ready = True
         return f"{host}:{port}"
+
+    def _open_http(self) -> "HttpServer":
+        # Loaded where it is asked for: a tenth of a second.
+        from service.web.http_server import HttpServer
+        from service.web.probes import routes
+
+        def is_ready() -> bool:
+            return self._is_ready and not self._failed.is_set()
+
+        registry = registry_of(self._catalog, self._requests, is_ready)
+        http = HttpServer(self._settings.http_address, routes(registry, is_ready))
+        _log.info("http", address=http.address)
+        return http
 
     async def wait_for_failure(self) -> None:
         """Return when a worker has ended, which only a defect makes it do."""
@@ -142,6 +164,7 @@ class Server:
         Streams end with UNAVAILABLE once their frames are answered, so that their clients go
         elsewhere; what is not done after `drain_timeout_s` is cut off, before or after a row.
         """
+        self._is_ready = False
         await self._health.enter_graceful_shutdown()
         self._forecasts.drain()
         self._inference.drain()
@@ -153,9 +176,9 @@ class Server:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._metrics is not None:
+        if self._http is not None:
             # Last, so that the counts of what was drained can still be fetched.
-            await asyncio.to_thread(self._metrics.close)
+            await self._http.close()
         await self._store.close()
         self._executor.shutdown()
 

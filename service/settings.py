@@ -74,8 +74,9 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(
         30.0, ge=0, description="seconds that SIGTERM leaves to requests under way"
     )
-    metrics_address: str = Field(
-        "", description="host:port where Prometheus fetches counts; port 0 takes a free one, empty is off"
+    http_address: str = Field(
+        "",
+        description="host:port of /livez, /readyz and /metrics; port 0 takes a free one, empty is off",
     )
     reflection: bool = Field(True, description="answer gRPC reflection, so that generic clients find the API")
     log_format: Literal["console", "json"] = Field("console", description="how log lines are written")

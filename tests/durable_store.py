@@ -108,6 +108,9 @@ class DurableStore:
     async def behind(self, _model, _limit):
         return []
 
+    def backlog(self, _model):
+        return 0
+
     async def expire(self, _model, _before_s):
         return []
 

@@ -9,7 +9,7 @@ import structlog
 
 from service.errors import EngineFailure, StatecastError
 from service.rpc.status import Context, abort
-from service.telemetry.correlation import new_correlation_id
+from service.telemetry.correlation import correlation_id
 
 _log = structlog.get_logger()
 _Reply = TypeVar("_Reply")
@@ -18,7 +18,7 @@ _Handler = Callable[[Any, Any, Context], Awaitable[_Reply]]
 
 def surprise(cause: Exception) -> EngineFailure:
     """Log an error that nobody foresaw; the caller learns only its correlation id."""
-    failure = EngineFailure(new_correlation_id())
+    failure = EngineFailure(correlation_id())
     _log.error("internal error", correlation_id=failure.correlation_id, exc_info=cause)
     return failure
 

@@ -86,6 +86,7 @@ class SingleRows:
         self._worker = worker
         self._waiting: dict[Reply, list[SingleRow]] = {Reply.NONE: [], Reply.LAST: []}
         self._num_waiting = 0
+        self._arrived_s = math.nan
         worker.collect_from(self.take_turn)
 
     def check_room(self) -> None:
@@ -104,8 +105,10 @@ class SingleRows:
         table.hold(row.slot)
         if is_behind:
             self.flush()
-            self._submit([row], row.reply)
+            self._submit([row], row.reply, self._worker.now_s)
             return
+        if not self._num_waiting:
+            self._arrived_s = self._worker.now_s
         self._num_waiting += 1
         self._waiting[row.reply].append(row)
         self._worker.wake()
@@ -126,7 +129,7 @@ class SingleRows:
         for reply, rows in self._waiting.items():
             if rows:
                 self._waiting[reply] = []
-                self._submit(rows, reply)
+                self._submit(rows, reply, self._arrived_s)
 
     def _advance(self, row: SingleRow) -> bool:
         """Apply a row by itself; False where it needs a frame."""
@@ -134,7 +137,9 @@ class SingleRows:
         if row.deadline_s < worker.now_s:
             return False
         try:
-            advanced = worker.advance(row.slot, row.position, row.time_us, row.values, row.reply)
+            advanced = worker.advance(
+                row.slot, row.position, row.time_us, row.values, row.reply, self._arrived_s
+            )
         except EngineFailure as error:
             worker.table.settle(np.array([row.slot]))
             row.refused(error)
@@ -146,7 +151,7 @@ class SingleRows:
         row.settled(advanced.position, None if forecasts is None else forecasts.tobytes(), _NO_COUNTS)
         return True
 
-    def _submit(self, rows: list[SingleRow], reply: Reply) -> None:
+    def _submit(self, rows: list[SingleRow], reply: Reply, arrived_s: float) -> None:
         num_rows = len(rows)
         times = np.array([row.time_us for row in rows], np.int64)
         frame = Frame(
@@ -158,6 +163,7 @@ class SingleRows:
             reply,
             lambda frame: _settle(rows, frame.result),
             max(row.deadline_s for row in rows),
+            arrived_s,
         )
         now_s = self._worker.now_s
         for entry, row in enumerate(rows):

@@ -105,8 +105,10 @@ class Commits:
     async def _store(
         self, batch: Batch, planned: BatchPlan, outcomes: Outcomes, made: list[tuple[Integers, Changes]]
     ) -> None:
+        began_s = self._clock.monotonic_s()
         for entries, changes in made:
             await self._offer(batch, planned, entries, changes)
+        self._residency.counts.store_s.add(self._clock.monotonic_s() - began_s)
         self._queue.let_go(batch.slots)
         self.enter(batch, planned, outcomes)
 
@@ -116,6 +118,7 @@ class Commits:
         try:
             committed = await residency.store.commit(residency.name, changes)
         except StoreUnavailable as error:
+            residency.counts.store_failures += 1
             planned.refused.update(dict.fromkeys(entries.tolist(), error))
             residency.table.unload(slots)
             return

@@ -1,9 +1,11 @@
 """What a model's worker has done since it began, in plain integers: whoever reads them pays, not the rows."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 from service.sessions.batch import Batch
 from service.sessions.plan import BatchPlan
+from service.telemetry.histogram import ROWS, SECONDS, Histogram
 
 
 @dataclass(slots=True)
@@ -22,6 +24,12 @@ class Counts:
         sessions_spilled: sessions that left memory to make room.
         sessions_loaded: sessions that came into memory with a row or a request.
         sessions_taken_over: sessions of memory that another replica has gone on with.
+        store_failures: batches that the store did not take.
+        batch_rows: rows of each batch.
+        queue_s: how long the first entry of each batch waited until it was taken; of a history its first
+            slice alone.
+        step_s: how long each batch ran.
+        store_s: how long the store took over each batch; none where it is not durable.
     """
 
     rows_applied: int = 0
@@ -34,16 +42,30 @@ class Counts:
     sessions_spilled: int = 0
     sessions_loaded: int = 0
     sessions_taken_over: int = 0
+    store_failures: int = 0
+    batch_rows: Histogram = field(default_factory=lambda: Histogram(ROWS))
+    queue_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    step_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    store_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
 
-    def add_row(self) -> None:
-        """A plain row was applied by itself."""
+    def add_row(self, arrived_s: float, began_s: float, ended_s: float) -> None:
+        """A plain row was applied by itself; times are on the worker's clock, NaN where not known."""
         self.batches += 1
         self.rows_applied += 1
+        self.batch_rows.add(1)
+        self.step_s.add(ended_s - began_s)
+        if not math.isnan(arrived_s):
+            self.queue_s.add(began_s - arrived_s)
 
     def add_batch(self, batch: Batch, planned: BatchPlan) -> None:
         """A batch is over; `planned.counts` of entries that were refused are zero."""
         self.batches += 1
         num_applied = len(batch.values)
+        self.batch_rows.add(num_applied)
+        self.step_s.add(planned.ended_s - planned.began_s)
+        first = batch.parts[0]
+        if not first.offset and not math.isnan(first.frame.arrived_s):
+            self.queue_s.add(planned.began_s - first.frame.arrived_s)
         if planned.refused:
             num_refused = int(batch.lengths[list(planned.refused)].sum())
             num_applied -= num_refused

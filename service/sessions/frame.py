@@ -38,6 +38,8 @@ class Frame:
         done: called once, when every entry is settled.
         deadline_s: on the worker's clock; entries that no batch has taken by then are not applied.
         result: filled while entries settle; whole when `done` is called.
+        arrived_s: when it, or the first row that was collected for it, came: on the worker's clock; NaN
+            until it is queued.
         num_open: entries that are not settled.
         dropped: (N,) entries that nobody waits for, or None.
     """
@@ -50,6 +52,7 @@ class Frame:
     reply: Reply
     done: Callable[["Frame"], object]
     deadline_s: float = math.inf
+    arrived_s: float = math.nan
     result: "FrameResult" = field(init=False)
     num_open: int = field(init=False)
     dropped: npt.NDArray[np.bool_] | None = field(init=False, default=None)

@@ -154,6 +154,8 @@ class BatchPlan:
         positions: (N,) rows consumed once committed.
         last_times_us: (N,) last times once committed, or None where no row carried one.
         counts: (3, N) skipped, late and missing steps, as in `Plan`; None where all are zero.
+        began_s: when its run began, on the worker's clock.
+        ended_s: when its run ended.
     """
 
     positions: Integers
@@ -162,6 +164,8 @@ class BatchPlan:
     groups: list[Group] = field(default_factory=list)
     standing: Integers = field(default_factory=lambda: np.empty(0, np.int64))
     refused: dict[int, StatecastError] = field(default_factory=dict)
+    began_s: float = 0.0
+    ended_s: float = 0.0
 
 
 def plan_batch(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import structlog
 
+from service.clock import Clock
 from service.engine.runner import Forecasts, Reply
 from service.errors import EngineFailure
 from service.sessions.batch import Batch
@@ -12,16 +13,17 @@ from service.sessions.frame import Integers
 from service.sessions.outcome import Outcome, Outcomes
 from service.sessions.plan import BatchPlan, Group
 from service.sessions.residency import Residency
-from service.telemetry.correlation import new_correlation_id
+from service.telemetry.correlation import correlation_id
 
 _log = structlog.get_logger()
 
 
-def run(batch: Batch, planned: BatchPlan, residency: Residency) -> Outcomes:
+def run(batch: Batch, planned: BatchPlan, residency: Residency, clock: Clock) -> Outcomes:
     """Step every group, then read out the standing entries; on any thread, one batch at a time.
 
     Entries of a run that failed are entered as refused; their sessions stand before its rows.
     """
+    planned.began_s = clock.monotonic_s()
     if len(residency.versions) > 1:
         planned.groups = [own for group in planned.groups for own in _by_version(batch, group, residency)]
     outcomes = [_step(batch, planned, group, residency) for group in planned.groups]
@@ -32,12 +34,13 @@ def run(batch: Batch, planned: BatchPlan, residency: Residency) -> Outcomes:
         except Exception as error:
             # Their rows were consumed before; only the answer is lost, and asking again is safe.
             _refuse(planned, planned.standing.tolist(), error, residency.name)
+    planned.ended_s = clock.monotonic_s()
     return Outcomes(outcomes, standing)
 
 
 def engine_failure(model: str, cause: Exception, num_sessions: int) -> EngineFailure:
     """Log why a run failed; the callers learn only its correlation id."""
-    failure = EngineFailure(new_correlation_id())
+    failure = EngineFailure(correlation_id())
     _log.error(
         "engine failure",
         model=model,

@@ -1,6 +1,7 @@
 """One model's sessions: a queue, batches of whatever is ready, and commits."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Executor
@@ -161,6 +162,8 @@ class SessionWorker:
 
     def enqueue(self, frame: Frame) -> None:
         """`submit` for a frame whose slots are held already, once for each entry."""
+        if math.isnan(frame.arrived_s):
+            frame.arrived_s = self._clock.monotonic_s()
         self._queue.put(frame)
         self.wake()
 
@@ -192,7 +195,13 @@ class SessionWorker:
         return not self.store.is_durable and not self._operations and self.residency.is_settled
 
     def advance(
-        self, slot: int, position: int, time_us: int, values: Sequence[float], reply: Reply
+        self,
+        slot: int,
+        position: int,
+        time_us: int,
+        values: Sequence[float],
+        reply: Reply,
+        arrived_s: float = math.nan,
     ) -> Advanced | None:
         """Apply a plain row of one session at once; the worker must be idle, and the caller holds the slot.
 
@@ -203,6 +212,7 @@ class SessionWorker:
             time_us: or NO_TIME.
             values: F numbers.
             reply: NONE or LAST.
+            arrived_s: when it came.
 
         Returns:
             None where the row is a duplicate, late, after a gap or refused: a frame must take it.
@@ -219,6 +229,7 @@ class SessionWorker:
             if last == NO_TIME or time_us <= last or not self.model.frequency.is_next(last, time_us):
                 return None
         rows = np.array(values, np.float64).reshape(1, 1, -1)
+        began_s = self._clock.monotonic_s()
         try:
             runner = self.model_of(slot).runner
             forecasts = runner.step(np.array((slot,), np.int64), rows, reply)
@@ -226,7 +237,7 @@ class SessionWorker:
             self.counts.rows_refused += 1
             raise engine_failure(self.model.name, error, 1) from error
         self.residency.recent.add(np.array((slot,), np.int64), rows)
-        self.counts.add_row()
+        self.counts.add_row(arrived_s, began_s, self._clock.monotonic_s())
         self._intake.stepped_at_s = table.commit_one(slot, committed + 1, time_us)
         return Advanced(committed + 1, forecasts)
 
@@ -325,7 +336,7 @@ class SessionWorker:
                 self._go_on(self._apply(batch, is_history=is_history))
                 return
             planned = self._plan(batch)
-            self._commits.enter(batch, planned, run(batch, planned, self.residency))
+            self._commits.enter(batch, planned, run(batch, planned, self.residency, self._clock))
         if self._queue or not self._is_plain:
             self.wake()
 
@@ -386,11 +397,13 @@ class SessionWorker:
             await self._upgrade(batch)
         planned = self._plan(batch)
         if len(batch.values) <= self._limits.max_inline_rows and not is_history:
-            outcomes = run(batch, planned, self.residency)
+            outcomes = run(batch, planned, self.residency, self._clock)
         else:
             began_s = self._clock.monotonic_s()
             loop = asyncio.get_running_loop()
-            outcomes = await loop.run_in_executor(self._executor, run, batch, planned, self.residency)
+            outcomes = await loop.run_in_executor(
+                self._executor, run, batch, planned, self.residency, self._clock
+            )
             if is_history:
                 self._intake.ran_history(len(batch.values), self._clock.monotonic_s() - began_s)
         if self.store.is_durable:

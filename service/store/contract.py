@@ -232,6 +232,10 @@ class SessionStore(Protocol):
         """
         ...
 
+    def backlog(self, model: str) -> int:
+        """Rows that its sessions' saved states lack: a restart would step them again; for whoever watches."""
+        ...
+
     async def expire(self, model: str, before_s: float) -> list[str]:
         """End sessions not used since; returns their ids as far as the store knows them."""
         ...

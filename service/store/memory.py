@@ -119,6 +119,10 @@ class MemoryStore:
         """None: there is no journal."""
         return []
 
+    def backlog(self, model: str) -> int:  # noqa: ARG002
+        """See `SessionStore`."""
+        return 0
+
     async def expire(self, model: str, before_s: float) -> list[str]:
         """See `SessionStore`."""
         shelf = self._shelf(model)

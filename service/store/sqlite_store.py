@@ -107,6 +107,11 @@ class SqliteStore:
         """See `SessionStore`."""
         return await self._run(_behind, model, self._max_tail_rows, limit)
 
+    def backlog(self, model: str) -> int:
+        """See `SessionStore`. A number of the store's thread, a batch late at most."""
+        known = self._models.get(model)
+        return 0 if known is None else known.tail.num_rows
+
     async def expire(self, model: str, before_s: float) -> list[str]:
         """See `SessionStore`. Some at a time, so that commits come between."""
         ended: list[str] = []

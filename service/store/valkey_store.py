@@ -192,6 +192,10 @@ class ValkeyStore:
         """None: states are stored with each commit."""
         return []
 
+    def backlog(self, model: str) -> int:  # noqa: ARG002 - the contract's signature
+        """See `SessionStore`."""
+        return 0
+
     async def expire(self, model: str, before_s: float) -> list[str]:
         """See `SessionStore`. It walks over every session, and returns at once where it has just done so."""
         if before_s - self._swept_to_s.get(model, float("-inf")) < self._ttl_s * _SWEEP_EVERY_TTL:

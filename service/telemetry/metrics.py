@@ -1,21 +1,20 @@
-"""What each model's worker counts, for Prometheus to fetch."""
+"""What is counted, for Prometheus to fetch."""
 
-from collections.abc import Iterator
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
+import importlib.metadata
+from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.errors import InvalidSettings
 from service.sessions.catalog import Catalog
 from service.sessions.worker import SessionWorker
+from service.telemetry.requests import RequestCounts
 
 # By name in `Counts`, what it says. Their one label is the model, of which there are as many as are served.
 COUNTERS = {
     "rows_applied": "Rows that advanced a model.",
-    "rows_skipped": "Rows that had been consumed before.",
+    "rows_skipped": "Rows that had been consumed before: duplicates.",
     "rows_late": "Rows not after the latest one of their session, consumed without advancing it.",
     "rows_refused": "Rows that found the queue full, or were in it and were refused.",
     "missing_steps": "Steps that gaps in time inserted.",
@@ -24,63 +23,117 @@ COUNTERS = {
     "sessions_spilled": "Sessions that left memory to make room.",
     "sessions_loaded": "Sessions that came from the store into memory.",
     "sessions_taken_over": "Sessions of memory that another replica has gone on with.",
+    "store_failures": "Batches that the store did not take: their rows were refused.",
 }
+# By name in `Counts`, the name without its unit's letter, and what it says.
+HISTOGRAMS = {
+    "batch_rows": ("batch_rows", "Rows of each batch."),
+    "queue_s": ("queue_seconds", "How long the first entry of each batch waited until it was taken."),
+    "step_s": ("step_seconds", "How long each batch ran."),
+    "store_s": ("store_seconds", "How long a durable store took over each batch."),
+}
+_PACKAGE = "statecast-server"
+
+
+def registry_of(catalog: Catalog, requests: RequestCounts, is_ready: Callable[[], bool]) -> CollectorRegistry:
+    """Everything that is counted, and what the process uses; read when it is asked for, on the event loop.
+
+    The library's own global registry would add whatever else counts in this process.
+    """
+    registry = CollectorRegistry()
+    registry.register(_WorkerMetrics(catalog))
+    registry.register(_RequestMetrics(requests))
+    registry.register(_ServerMetrics(is_ready))
+    ProcessCollector(registry=registry)
+    return registry
 
 
 class _WorkerMetrics(Collector):
-    """Reads the workers' integers when it is asked, on the asking thread."""
+    """Each model's numbers. Nothing here walks over sessions."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
     def collect(self) -> Iterator[Metric]:
-        # Models may be added meanwhile.
         workers = list(self._catalog)
         for name, meaning in COUNTERS.items():
             counter = CounterMetricFamily(f"statecast_{name}", meaning, labels=["model"])
             for worker in workers:
                 counter.add_metric([worker.model.name], getattr(worker.counts, name))
             yield counter
-        yield _gauge("sessions_in_memory", "Sessions in memory.", [(w, len(w.table)) for w in workers])
-        yield _gauge("rows_waiting", "Rows that wait for a batch.", [(w, w.num_waiting) for w in workers])
+        for field, (name, meaning) in HISTOGRAMS.items():
+            family = HistogramMetricFamily(f"statecast_{name}", meaning, labels=["model"])
+            for worker in workers:
+                histogram = getattr(worker.counts, field)
+                family.add_metric([worker.model.name], histogram.cumulative(), histogram.total)
+            yield family
+        yield _sessions(workers)
+        yield _gauge("rows_waiting", "Rows that wait for a batch.", _each(workers, lambda w: w.num_waiting))
+        yield _gauge(
+            "journal_rows",
+            "Rows that the saved states lack: a restart steps them again.",
+            _each(workers, lambda w: w.store.backlog(w.model.name)),
+        )
+        yield _gauge("model_version", "Version served.", _each(workers, lambda w: w.model.version))
 
 
-class MetricsServer:
-    """Answers `GET /metrics` on threads of its own.
+class _RequestMetrics(Collector):
+    """Calls by method and status."""
 
-    Attributes:
-        address: with its real port.
-    """
+    def __init__(self, requests: RequestCounts) -> None:
+        self._requests = requests
 
-    def __init__(self, address: str, catalog: Catalog) -> None:
-        """Listen.
-
-        Raises:
-            InvalidSettings: the address is none, or cannot be listened on.
-        """
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal():
-            raise InvalidSettings(f"metrics_address {address!r}: expected host:port")
-        # Its own: the library's global one would add numbers of its process, and of whoever else counts.
-        registry = CollectorRegistry()
-        registry.register(_WorkerMetrics(catalog))
-        self._server: WSGIServer
-        self._thread: Thread
-        try:
-            self._server, self._thread = start_http_server(int(port), host.strip("[]"), registry)
-        except (OSError, OverflowError) as error:
-            raise InvalidSettings(f"metrics_address {address}: cannot listen there") from error
-        self.address = f"{host}:{self._server.server_port}"
-
-    def close(self) -> None:
-        """Stop listening; takes up to half a second."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def collect(self) -> Iterator[Metric]:
+        ended = CounterMetricFamily("statecast_requests", "Calls that ended.", labels=["method", "status"])
+        for labels, count in self._requests.ended.items():
+            ended.add_metric(labels, count)
+        yield ended
+        open_now = GaugeMetricFamily(
+            "statecast_requests_open", "Calls under way, open streams among them.", labels=["method"]
+        )
+        for method, count in self._requests.under_way().items():
+            open_now.add_metric([method], count)
+        yield open_now
+        took = HistogramMetricFamily(
+            "statecast_request_seconds", "How long each unary call was.", labels=["method"]
+        )
+        for method, histogram in self._requests.duration_s.items():
+            took.add_metric([method], histogram.cumulative(), histogram.total)
+        yield took
 
 
-def _gauge(name: str, meaning: str, values: list[tuple[SessionWorker, int]]) -> Metric:
+class _ServerMetrics(Collector):
+    """What the server is, and whether it takes requests."""
+
+    def __init__(self, is_ready: Callable[[], bool]) -> None:
+        self._is_ready = is_ready
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "statecast_ready", "Whether it takes requests.", value=float(self._is_ready())
+        )
+        info = GaugeMetricFamily("statecast_build_info", "What runs here.", labels=["version"])
+        info.add_metric([importlib.metadata.version(_PACKAGE)], 1)
+        yield info
+
+
+def _sessions(workers: Iterable[SessionWorker]) -> Metric:
+    """By place. Those in the store only are as many as this server knows: replicas beside it open others."""
+    gauge = GaugeMetricFamily("statecast_sessions", "Sessions there are.", labels=["model", "place"])
+    for worker in workers:
+        gauge.add_metric([worker.model.name, "memory"], len(worker.table))
+        gauge.add_metric([worker.model.name, "store"], worker.residency.num_elsewhere)
+    return gauge
+
+
+def _each(
+    workers: Iterable[SessionWorker], value: Callable[[SessionWorker], float]
+) -> list[tuple[str, float]]:
+    return [(worker.model.name, value(worker)) for worker in workers]
+
+
+def _gauge(name: str, meaning: str, values: Iterable[tuple[str, float]]) -> Metric:
     gauge = GaugeMetricFamily(f"statecast_{name}", meaning, labels=["model"])
-    for worker, value in values:
-        gauge.add_metric([worker.model.name], value)
+    for model, value in values:
+        gauge.add_metric([model], value)
     return gauge

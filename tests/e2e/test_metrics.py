@@ -4,20 +4,19 @@ import itertools
 import signal
 import subprocess
 import sys
-import urllib.request
 
 import grpc
 import numpy as np
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 import statecast
 from statecast.v1 import forecast_pb2 as pb
 from statecast.v1 import forecast_pb2_grpc
 from tests.frames import frame, opening
+from tests.http_port import samples
 from tests.server_process import clean_environment, serving
 
-FLAGS = ("--metrics-address", "127.0.0.1:0")
+FLAGS = ("--http-address", "127.0.0.1:0")
 HOUR_US = 3_600_000_000
 # Rows consumed before, or None; hours of the rows. A duplicate, a late row, gaps of 3 and 2 steps, a late row
 # beside a new one, and a position that was never reached.
@@ -33,16 +32,15 @@ def server(repository):
 
 
 def _metrics(server, model="gru"):
-    """Each of a model's numbers, by name."""
-    (address,) = (line["address"] for line in server.log if line["event"] == "metrics")
-    with urllib.request.urlopen(f"http://{address}/metrics") as response:
-        families = text_string_to_metric_families(response.read().decode())
-        return {
-            sample.name.removeprefix("statecast_").removesuffix("_total"): sample.value
-            for family in families
-            for sample in family.samples
-            if sample.labels == {"model": model}
-        }
+    """Each of a model's numbers, by name; sessions by place."""
+    found = {}
+    for sample in samples(server):
+        name = sample.name.removeprefix("statecast_").removesuffix("_total")
+        if sample.labels == {"model": model}:
+            found[name] = sample.value
+        elif sample.labels.get("model") == model and "place" in sample.labels:
+            found[f"{name}_in_{sample.labels['place']}"] = sample.value
+    return found
 
 
 def _unary(stub, name):
@@ -97,7 +95,16 @@ def test_counts_are_those_of_the_replies(way, server):
     assert counted == {name: count * num_sessions for name, count in EXPECTED.items()}
     assert replied.tolist() == [counted[name] for name in REPLIED]
     assert num_refused == counted["rows_refused"]
-    assert after["batches"] > before["batches"]
+    num_batches = after["batches"] - before["batches"]
+    assert num_batches > 0
+    for histogram in ("batch_rows", "queue_seconds", "step_seconds"):
+        assert after[f"{histogram}_count"] - before[f"{histogram}_count"] == num_batches
+    # Duplicates, late rows and refused ones are of a batch too.
+    num_sent = sum(len(hours) for _, hours in SENT) * num_sessions
+    assert after["batch_rows_sum"] - before["batch_rows_sum"] == num_sent
+    assert 0 < after["step_seconds_sum"] - before["step_seconds_sum"] < 60
+    assert 0 < after["queue_seconds_sum"] - before["queue_seconds_sum"] < 60
+    assert after["store_seconds_count"] == 0
     assert after["sessions_in_memory"] == before["sessions_in_memory"] + num_sessions
     assert after["rows_waiting"] == 0
 
@@ -129,6 +136,10 @@ def test_sessions_that_leave_come_back_and_are_recovered_are_counted(repository,
         assert found["sessions_in_memory"] <= 4
         assert found["sessions_spilled"] >= 5
         assert found["sessions_loaded"] == 1
+        assert found["sessions_in_memory"] + found["sessions_in_store"] == len(names)
+        assert 0 < found["journal_rows"] <= 18
+        assert found["store_seconds_count"] == found["batches"]
+        assert found["store_seconds_sum"] > 0
         assert (found["rows_applied"], found["rows_recovered"]) == (18, 0)
         server.send(signal.SIGKILL)
         server.wait()
@@ -149,7 +160,7 @@ def test_models_are_counted_apart(server):
 def test_nothing_listens_without_the_setting(repository):
     """Off is the default."""
     with serving(repository) as server:
-        assert all(line["event"] != "metrics" for line in server.log)
+        assert all(line["event"] != "http" for line in server.log)
 
 
 @pytest.mark.parametrize("address", ["9090", "127.0.0.1:", "127.0.0.1:99999", "192.0.2.1:9090"])
@@ -157,8 +168,8 @@ def test_an_address_that_cannot_be_is_refused(address, repository):
     """The server does not start, and names the setting and what was found."""
     done = subprocess.run(
         [sys.executable, "-m", "cli", "serve", "--repository", repository, "--store", "memory:",
-         "--address", "127.0.0.1:0", "--metrics-address", address],
+         "--address", "127.0.0.1:0", "--http-address", address],
         capture_output=True, text=True, timeout=60, env=clean_environment(),
     )  # fmt: skip
     assert done.returncode == 2
-    assert f"metrics_address {address}" in done.stderr.replace("'", "")
+    assert f"http_address {address}" in done.stderr.replace("'", "")

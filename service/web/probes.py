@@ -1,0 +1,32 @@
+"""Whether the server lives, whether it takes requests, and what it counts."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+
+def routes(registry: CollectorRegistry, is_ready: Callable[[], bool]) -> list[Route]:
+    """`/livez`, `/readyz` and `/metrics`; each is answered on the event loop that serves gRPC."""
+
+    async def livez(_request: Request) -> Response:
+        """The event loop turns: that this is answered says it."""
+        return PlainTextResponse("alive\n")
+
+    async def readyz(_request: Request) -> Response:
+        """Not before sessions are recovered, and not from the first moment of a drain on.
+
+        A store that is away does not count: what replicas share would take all of them out at once, and
+        their clients, which are told to send again, would be told nothing.
+        """
+        ready = is_ready()
+        return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
+
+    async def metrics(request: Request) -> Response:
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), media_type=media_type)
+
+    return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
