@@ -42,11 +42,12 @@ $(INSTALLED): constraints.txt constraints-torch.txt pyproject.toml client/pyproj
 demo: $(INSTALLED) ## Train, serve, stream and score a real series; DATA=file.csv takes yours
 	@$(BIN)/statecast demo $(if $(DATA),--data '$(DATA)') $(ARGS)
 
-# nginx comes from Debian, where that may be asked for it; without it its test says so.
-.PHONY: proxies
-proxies:
-	@command -v nginx >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-	    { apt-get update --quiet --quiet; apt-get install --yes --quiet --quiet --no-install-recommends nginx-light; } >/dev/null 2>&1; } || true
+# nginx and Prometheus come from Debian, where that may be asked for them; without them their tests say so.
+.PHONY: debian
+debian:
+	@{ command -v nginx && command -v promtool; } >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    { apt-get update --quiet --quiet; \
+	      apt-get install --yes --quiet --quiet --no-install-recommends nginx-light prometheus; } >/dev/null 2>&1; } || true
 
 # Triton's client and perf_analyzer, in an environment of their own; without them their tests say so.
 TRITON := .venv/triton/.installed
@@ -55,7 +56,7 @@ $(TRITON): scripts/install-triton.sh tests/triton/requirements.txt | $(INSTALLED
 
 # The slowest comes last, so that pytest's summary is the last line.
 .PHONY: test
-test: $(INSTALLED) proxies $(TRITON) lint types imports check-stubs ## Run every check and every test
+test: $(INSTALLED) debian $(TRITON) lint types imports check-stubs ## Run every check and every test
 	$(BIN)/pytest --no-header $(ARGS)
 
 .PHONY: lint
