@@ -26,6 +26,7 @@ from training import scores
 from training.dataset import SeriesData
 from training.fit import fit
 from training.read import read
+from training.rows import SeriesRows
 from training.segments import targets_of
 from training.settings import TrainSettings
 
@@ -150,7 +151,8 @@ def _mase(series: Series, options: Mapping[str, object], seed: int, epochs: int)
 
 def _scored(forecaster: Forecaster, one: SeriesData, horizon: int, season: int) -> float:
     """MASE of the median on the held-out rows, as `training.backtesting` has it, by torch alone."""
-    x, state = torch.from_numpy(one.values[None]), initial_state(forecaster.state_init(), 1)
+    rows = SeriesRows(one, forecaster.architecture.row_layout)[:]
+    x, state = torch.from_numpy(rows[None]), initial_state(forecaster.state_init(), 1)
     first, last = one.validation_start - 1, len(one.times) - horizon
     with torch.inference_mode():
         state = forecaster.advance(x[:, :first], state)

@@ -82,9 +82,9 @@ def check(model: onnx.ModelProto, manifest: Manifest) -> None:
     found_digest = digest(model)
     if found_digest != manifest.digest:
         raise ArtifactError(f"digest: manifest says {manifest.digest}, the graph has {found_digest}")
-    num_features, num_columns = len(manifest.features), manifest.num_columns
+    width, num_columns = manifest.row_layout.width, manifest.num_columns
     per_session = {state.name: (state.dtype, state.shape) for state in manifest.states}
-    inputs: dict[str, tuple[str, _Shape]] = {ROWS: ("float64", (None, num_features)), **per_session}
+    inputs: dict[str, tuple[str, _Shape]] = {ROWS: ("float64", (None, width)), **per_session}
     outputs: dict[str, tuple[str, _Shape]] = {
         FORECAST: ("float32", (None, manifest.horizon, num_columns)),
         READ_OUT: ("float32", (manifest.horizon, num_columns)),

@@ -11,6 +11,7 @@ from models.decoders import DECODERS, RollOut
 from models.heads import HEADS, Head
 from models.inputs import Inputs
 from models.manifest import Predicts, Task
+from models.rows import RowLayout
 from models.scaling import Unit
 from models.state import State, StateInit
 
@@ -21,7 +22,7 @@ class Architecture:
 
     Either quantile levels or labels are the columns of a forecast, by `task`. `categories` says of each
     feature how many it has, 0 for a number; empty where all features are numbers. `look_ahead` is what each
-    layer waits for, see `models.cells.bidirectional`.
+    layer waits for, see `models.cells.bidirectional`. `future` and `static` are indices of features.
     """
 
     cell: str
@@ -40,6 +41,14 @@ class Architecture:
     num_paths: int = 0
     labels: tuple[str, ...] = ()
     categories: tuple[int, ...] = ()
+    future: tuple[int, ...] = ()
+    static: tuple[int, ...] = ()
+    reads_time: bool = False
+
+    @property
+    def row_layout(self) -> RowLayout:
+        """The columns of a row."""
+        return RowLayout(self.num_features, self.future, self.horizon, self.reads_time)
 
 
 class Forecaster(nn.Module):
@@ -74,7 +83,7 @@ class Forecaster(nn.Module):
         """Advance over a chunk and stop at the head's numbers: training's loss is taken there.
 
         Args:
-            x: (B, T, F) float64, raw units, NaN where missing.
+            x: (B, T, width) float64 by `models.rows.RowLayout`, raw units, NaN where missing.
             state: by name, (B, *shape); not changed.
 
         Returns:
@@ -114,7 +123,7 @@ class Forecaster(nn.Module):
         unit = self.inputs.unit(state)
         assert unit is not None  # a target that is rolled out is a number
         hidden = self.cell.output(state)
-        made, row = self.decoder.step(hidden, unit, draws, self.architecture.num_features)
+        made, row = self.decoder.step(hidden, unit, draws, self.architecture.row_layout.width)
         return made, self.advance(row, state)
 
     def _rolled_out(self, decoder: RollOut, state: State) -> Tensor:
@@ -135,6 +144,9 @@ class Forecaster(nn.Module):
 
     def _advance(self, x: Tensor, state: State) -> tuple[Tensor, Unit | None, State]:
         """The recurrent output (B, T, H), what the scaler saw up to each row, and the next state."""
+        a = self.architecture
+        if a.row_layout.width > a.num_features:
+            x = x[..., : a.num_features]
         inputs, unit, scaler_next = self.inputs(x, state)
         hidden, cell_next = self.cell.sequence(inputs, state)
         return hidden, unit, {**cell_next, **scaler_next}

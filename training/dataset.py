@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.frequency import Frequency
-from models.manifest import TrainingSummary
+from models.manifest import Role, TrainingSummary
 from training.errors import DataError
+from training.roles import num_seen, roles_of, with_static
 from training.settings import TrainSettings
 from training.table import Table, read_table
 
@@ -31,6 +32,7 @@ class SeriesData:
         values: (T, F) float64, raw units, target first; NaN where missing, gaps in time included.
         validation_start: index of the first step that training may not see.
         labelled: (T,) float64, the target where it is none of the features.
+        ahead: (A, F) float64, the steps after the last: of future features what is known of them.
     """
 
     id: str
@@ -38,6 +40,7 @@ class SeriesData:
     values: npt.NDArray[np.float64]
     validation_start: int
     labelled: npt.NDArray[np.float64] | None = None
+    ahead: npt.NDArray[np.float64] | None = None
 
     @property
     def target(self) -> npt.NDArray[np.float64]:
@@ -52,17 +55,29 @@ class Dataset:
     Attributes:
         categories: of each feature; empty for a number.
         labels: of the target, where it is one of several.
+        roles: of each feature; empty where all are past ones.
     """
 
     features: tuple[str, ...]
     series: tuple[SeriesData, ...]
     categories: tuple[tuple[str, ...], ...] = ()
     labels: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = ()
 
     @property
     def num_categories(self) -> tuple[int, ...]:
         """Of each feature, 0 for a number."""
         return tuple(map(len, self.categories))
+
+    @property
+    def future(self) -> tuple[int, ...]:
+        """Indices of the features that are known ahead."""
+        return tuple(index for index, role in enumerate(self.roles) if role == "future")
+
+    @property
+    def static(self) -> tuple[int, ...]:
+        """Indices of the features that are the same for a whole series."""
+        return tuple(index for index, role in enumerate(self.roles) if role == "static")
 
 
 def read_dataset(settings: TrainSettings) -> Dataset:
@@ -83,12 +98,9 @@ def read_dataset(settings: TrainSettings) -> Dataset:
             raise DataError(
                 table.path, expected=f"a column {name!r}, as it is required", found=", ".join(table.features)
             )
-    required = [table.features.index(name) for name in settings.required]
-    frequency = Frequency.parse(settings.freq)
-    series = [
-        _one(table, name, members, frequency, required, settings) for name, members in _by_series(table.ids)
-    ]
-    return Dataset(table.features, tuple(series), table.categories)
+    roles = roles_of(table, settings)
+    series = [_one(table, name, members, roles, settings) for name, members in _by_series(table.ids)]
+    return Dataset(table.features, tuple(series), table.categories, roles=roles)
 
 
 def validation_start(num_steps: int, horizon: int, fraction: float) -> int:
@@ -129,24 +141,29 @@ def _one(
     table: Table,
     name: str,
     members: npt.NDArray[np.intp],
-    frequency: Frequency,
-    required: list[int],
+    roles: tuple[Role, ...],
     settings: TrainSettings,
 ) -> SeriesData:
-    rows, times, values = table.rows[members], table.times[members], table.values[members]
+    rows, times, frequency = table.rows[members], table.times[members], Frequency.parse(settings.freq)
     _check_order(table, name, rows, times, settings.time_column)
     steps = _steps_on_grid(table, name, rows, times, frequency, settings)
-    _check_required(table, name, rows, values, steps, required)
+    values = with_static(table, name, rows, table.values[members], roles)
     index = np.concatenate([[0], np.cumsum(steps)])
     grid = np.full((index[-1] + 1, values.shape[1]), np.nan)
     grid[index] = values
+    num_steps = num_seen(grid, roles)
+    num_rows = int(np.searchsorted(index, num_steps))
+    required = [table.features.index(feature) for feature in settings.required]
+    _check_required(table, name, rows[:num_rows], values[:num_rows], steps[: num_rows - 1], required)
+    seen = grid[:num_steps]
     if settings.predicts != "series":
-        _check_length(table, name, grid, settings)
+        _check_length(table, name, seen, settings)
     return SeriesData(
         id=name,
-        times=_grid_times(times, steps, frequency),
-        values=grid,
-        validation_start=validation_start(len(grid), settings.horizon, settings.validation_fraction),
+        times=_grid_times(times, steps, frequency)[:num_steps],
+        values=seen,
+        validation_start=validation_start(num_steps, settings.horizon, settings.validation_fraction),
+        ahead=grid[num_steps:] if num_steps < len(grid) else None,
     )
 
 

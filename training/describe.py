@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import onnx
 
 from models.artifact import digest
-from models.forecaster import Forecaster
+from models.forecaster import Architecture, Forecaster
 from models.frequency import Frequency
-from models.manifest import FeatureSpec, Manifest, TrainingSummary
+from models.manifest import FeatureSpec, Manifest, Role, TrainingSummary
 from training.export import OPSET, state_specs
 
 
@@ -22,7 +22,10 @@ def manifest_for(
     backtest: Mapping[str, float],
     parity_error: float,
 ) -> Manifest:
-    """What `models.artifact.seal` puts into the file of `model`, the export of `forecaster`."""
+    """What `models.artifact.seal` puts into the file of `model`, the export of `forecaster`.
+
+    The roles of `features` are those that the forecaster reads them in.
+    """
     architecture = forecaster.architecture
     return Manifest(
         name=name,
@@ -30,7 +33,11 @@ def manifest_for(
         cell=architecture.cell,
         head=architecture.head,
         decoder=architecture.decoder,
-        features=tuple(features),
+        features=tuple(
+            feature.model_copy(update={"role": _role(architecture, index)})
+            for index, feature in enumerate(features)
+        ),
+        reads_time=architecture.reads_time,
         frequency=frequency,
         season_length=Frequency.parse(frequency).season_length,
         task=architecture.task,
@@ -45,3 +52,9 @@ def manifest_for(
         backtest=dict(backtest),
         parity_error=parity_error,
     )
+
+
+def _role(architecture: Architecture, feature: int) -> Role:
+    if feature in architecture.future:
+        return "future"
+    return "static" if feature in architecture.static else "past"

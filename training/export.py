@@ -44,7 +44,7 @@ class _Surface(nn.Module):
 def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
     """The forecaster as an ONNX graph with dynamic batch and time axes; its training mode is left as it was.
 
-    Inputs: `x` (B, T, F) float64 and each state (B, *shape) by name. Outputs: `forecast` (B, T, K, Q)
+    Inputs: `x` (B, T, width) float64 and each state (B, *shape) by name. Outputs: `forecast` (B, T, K, Q)
     float32, `read_out` (B, K, Q) float32 of the state that came in, and `<state>_next`.
 
     Raises:
@@ -64,7 +64,7 @@ def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
 def _at_once(forecaster: Forecaster) -> onnx.ModelProto:
     surface = _Surface(forecaster)
     states = initial_state(forecaster.state_init(), 3)
-    rows = torch.zeros(3, 5, forecaster.architecture.num_features, dtype=torch.float64)
+    rows = torch.zeros(3, 5, forecaster.architecture.row_layout.width, dtype=torch.float64)
     dynamic = torch.export.Dim.DYNAMIC  # unlike AUTO, refuses to settle on the example's length
     return _export(
         surface,

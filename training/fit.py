@@ -20,6 +20,7 @@ from training.memory_start import remember_for
 from training.module import ForecasterModule
 from training.progress import EpochProgress
 from training.quiet import errors_only
+from training.rows import layout_of
 from training.segments import TrainingSegments, ValidationSegments
 from training.settings import SettingsError, TrainSettings
 
@@ -49,10 +50,12 @@ def build(
     *,
     labels: tuple[str, ...] = (),
     categories: tuple[int, ...] = (),
+    future: tuple[int, ...] = (),
+    static: tuple[int, ...] = (),
 ) -> Forecaster:
     """A forecaster with starting weights, drawn from torch's global random stream.
 
-    `labels` and the features' `categories` are as in `models.forecaster.Architecture`.
+    `labels`, the features' `categories`, `future` and `static` are as in `models.forecaster.Architecture`.
 
     Raises:
         SettingsError: `memory_steps` for a cell without a gate that keeps.
@@ -75,11 +78,26 @@ def build(
             num_paths=settings.sample_paths if settings.decoder == "roll-out" else 0,
             labels=labels,
             categories=categories if any(categories) else (),
+            future=future,
+            static=static,
+            reads_time=settings.calendar,
         )
     )
     if settings.memory_steps is not None:
         remember_for(forecaster.cell, settings.memory_steps)
     return forecaster
+
+
+def build_for(settings: TrainSettings, dataset: Dataset) -> Forecaster:
+    """`build` for the columns of a file."""
+    return build(
+        settings,
+        len(dataset.features),
+        labels=dataset.labels,
+        categories=dataset.num_categories,
+        future=dataset.future,
+        static=dataset.static,
+    )
 
 
 def fit(
@@ -96,7 +114,7 @@ def fit(
     with _quiet(), _threads(settings.threads), _work_dir(settings) as directory:
         lightning.seed_everything(settings.seed, verbose=False)
         module = ForecasterModule(
-            build(settings, len(dataset.features), labels=dataset.labels, categories=dataset.num_categories),
+            build_for(settings, dataset),
             learning_rate=settings.learning_rate,
             missing_rate=settings.missing_rate,
             required=tuple(dataset.features.index(name) for name in settings.required),
@@ -148,6 +166,7 @@ class _Segments(lightning.LightningDataModule):
             seed=self._settings.seed,
             epoch=self.trainer.current_epoch,
             lead=self._settings.lead,
+            layout=layout_of(self._dataset, self._settings),
         )
 
     def val_dataloader(self) -> ValidationSegments:
@@ -156,6 +175,7 @@ class _Segments(lightning.LightningDataModule):
             horizon=self._settings.horizon,
             batch_size=self._settings.batch_size,
             lead=self._settings.lead,
+            layout=layout_of(self._dataset, self._settings),
         )
 
 

@@ -38,6 +38,7 @@ def labelled(dataset: Dataset, settings: TrainSettings) -> Dataset:
         tuple(replace(one, values=one.values[:, 1:], labelled=one.target) for one in series),
         dataset.categories[1:],
         labels,
+        dataset.roles[1:],
     )
 
 

@@ -28,7 +28,10 @@ class ForecasterModule(lightning.LightningModule):
         self.forecaster = forecaster
         self.learning_rate = learning_rate
         self.missing_rate = missing_rate
-        self.required = list(required)
+        architecture = forecaster.architecture
+        # A time and what is said of the whole series do not go missing now and then.
+        time = [architecture.row_layout.width - 1] if architecture.reads_time else []
+        self.never_hidden = [*required, *architecture.static, *time]
         self.seed = seed
         self.teacher_forcing = teacher_forcing
         self._carried: State = {}
@@ -92,11 +95,11 @@ class ForecasterModule(lightning.LightningModule):
         }
 
     def _hide(self, x: Tensor) -> Tensor:
-        """Drop observations at random, so that the model learns to go without; never required ones."""
+        """Drop observations at random, so that the model learns to go without; some never."""
         if self.missing_rate == 0:
             return x
         hidden = torch.rand(x.shape, device=x.device) < self.missing_rate
-        hidden[..., self.required] = False
+        hidden[..., self.never_hidden] = False
         return x.masked_fill(hidden, torch.nan)
 
 

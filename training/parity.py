@@ -9,7 +9,7 @@ import torch
 
 from models.artifact import FORECAST, READ_OUT, ROWS, next_name
 from models.decoders import RollOut
-from models.forecaster import Forecaster
+from models.forecaster import Architecture, Forecaster
 from models.state import initial_state
 
 Array = npt.NDArray[np.float64]
@@ -19,6 +19,7 @@ Array = npt.NDArray[np.float64]
 TOLERANCE = 1e-4
 _NUM_SERIES = 4
 _NUM_ROWS = 48
+_FIRST_US, _HOUR_US = 1.7e15, 3.6e9
 # One row at a time, all at once, and uneven chunks.
 _CHUNKINGS = ((1,) * _NUM_ROWS, (_NUM_ROWS,), (1, 7, 2, 19, 1, 18))
 
@@ -67,24 +68,37 @@ def check_parity(content: bytes, forecaster: Forecaster, seed: int = 0) -> float
 
 
 def _random_rows(forecaster: Forecaster, seed: int) -> npt.NDArray[np.float64]:
-    """(B, T, F): random walks at small and large levels, a tenth missing, one series missing at first.
+    """(B, T, width): random walks at small and large levels, a tenth missing, one series missing at first.
 
-    Categories are any of theirs, and one that there is not; counts are small and large ones.
+    Categories are any of theirs, and one that there is not; counts are small and large ones; times an
+    hour apart.
     """
     architecture = forecaster.architecture
     random = np.random.default_rng(seed)
-    shape = (_NUM_SERIES, _NUM_ROWS, architecture.num_features)
+    layout = architecture.row_layout
+    shape = (_NUM_SERIES, _NUM_ROWS, layout.width)
     level = np.array([0.0, -40.0, 1e4, 1e6])[:, None, None]
     step = np.array([1.0, 0.1, 30.0, 100.0])[:, None, None]
     rows: npt.NDArray[np.float64] = level + step * random.normal(size=shape).cumsum(axis=1)
     if forecaster.head.counts:
         rows[..., 0] = random.poisson([[0.3], [4.0], [60.0], [1e3]], shape[:2])
-    for column, num in enumerate(architecture.categories):
-        if num:
-            rows[..., column] = random.integers(0, num + 1, size=shape[:2])
+    for column, num in _categorical_columns(architecture):
+        rows[..., column] = random.integers(0, num + 1, size=shape[:2])
+    if layout.reads_time:
+        rows[..., -1] = _FIRST_US + _HOUR_US * np.arange(_NUM_ROWS)
     rows[random.random(shape) < 0.1] = np.nan
     rows[1, :3] = np.nan
     return rows
+
+
+def _categorical_columns(architecture: Architecture) -> Iterator[tuple[int, int]]:
+    """Every column that holds a category, and how many there are; its values ahead as well."""
+    layout = architecture.row_layout
+    of_columns = [*range(layout.num_features), *(at for at in layout.future for _ in range(layout.horizon))]
+    for column, feature in enumerate(of_columns):
+        num = architecture.categories[feature] if architecture.categories else 0
+        if num:
+            yield column, num
 
 
 def _by_torch(

@@ -68,7 +68,7 @@ class _Assembly:
         dynamic = torch.export.Dim.DYNAMIC
         values = tuple(initial_state(forecaster.state_init(), 3).values())
         axes: tuple[Any, ...] = tuple({0: dynamic} for _ in values)
-        rows = torch.zeros(3, 1, forecaster.architecture.num_features, dtype=torch.float64)
+        rows = torch.zeros(3, 1, forecaster.architecture.row_layout.width, dtype=torch.float64)
         _, *shape = self.decoder.begin({"any": rows})[1][0].shape
         draws = torch.full((3, *shape), 0.5)
         self.advance = export(
@@ -168,7 +168,7 @@ def rolled_out(forecaster: Forecaster, export: Export) -> ModelProto:
     graph = helper.make_graph(
         [parts.over_rows(), *ahead.node],
         parts.advance.graph.name,
-        [make(ROWS, TensorProto.DOUBLE, [_BATCH, _TIME, a.num_features]), *states],
+        [make(ROWS, TensorProto.DOUBLE, [_BATCH, _TIME, a.row_layout.width]), *states],
         [
             make(FORECAST, TensorProto.FLOAT, [_BATCH, _TIME, *columns]),
             make(READ_OUT, TensorProto.FLOAT, [_BATCH, *columns]),

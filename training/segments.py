@@ -1,6 +1,6 @@
 """Truncated back-propagation through time: lanes that walk along series, segment after segment.
 
-Axes: B lanes, T the segment's length, F features, K horizon.
+Axes: B lanes, T the segment's length, W columns of a row, K horizon.
 """
 
 import itertools
@@ -15,7 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.rows import RowLayout
 from training.dataset import WARM_UP, SeriesData
+from training.rows import SeriesRows
 
 # Fewer steps than this say little; a small data set is walked several times an epoch.
 MIN_STEPS = 20
@@ -28,7 +30,7 @@ class Segment(NamedTuple):
     """One step of every lane.
 
     Attributes:
-        x: (B, T, F) float64, raw units, NaN where missing.
+        x: (B, T, W) float64 by `models.rows.RowLayout`, raw units, NaN where missing.
         targets: (B, T, K) float64, raw units: the K values after each row, NaN where not to be learned.
         fresh: (B,) bool, lanes that start here from the initial state; the others carry theirs on.
     """
@@ -42,7 +44,7 @@ class Segment(NamedTuple):
 class _Piece:
     """Rows [start, stop) of a series."""
 
-    values: npt.NDArray[np.float64]
+    rows: SeriesRows
     targets: npt.NDArray[np.float64]
     start: int
     stop: int
@@ -71,16 +73,18 @@ class TrainingSegments:
         seed: int,
         epoch: int,
         lead: int = 1,
+        layout: RowLayout | None = None,
     ) -> None:
         trained = [one for one in series if one.validation_start]
-        self._series = [one.values[: one.validation_start] for one in trained]
+        layout = layout or _features_alone(series)
+        self._series = [SeriesRows(one, layout, one.validation_start) for one in trained]
         self._targets = [targets_of(one.target[: one.validation_start], horizon, lead) for one in trained]
         # A forecast of what comes needs a scale, a label of the row at hand does not.
         self._fewest_rows = WARM_UP + 1 if lead else 1
-        total = sum(len(values) for values in self._series)
+        total = sum(len(rows) for rows in self._series)
         # No more lanes than there are pieces for, or most of them would stand idle.
         shortest = MIN_PIECE_SEGMENTS * segment_length
-        most = sum(math.ceil(len(values) / shortest) for values in self._series)
+        most = sum(math.ceil(len(rows) / shortest) for rows in self._series)
         self._num_lanes = min(batch_size, most)
         self._piece_length = max(shortest, math.ceil(total / self._num_lanes))
         self._length = segment_length
@@ -98,26 +102,35 @@ class TrainingSegments:
 
     def _cut(self, index: int, random: np.random.Generator) -> Iterator[_Piece]:
         """Cut at a random offset, so that no row is always the first of its piece."""
-        values, targets = self._series[index], self._targets[index]
-        num = len(values)
+        rows, targets = self._series[index], self._targets[index]
+        num = len(rows)
         offset = int(random.integers(self._piece_length)) if num > self._piece_length else 0
         cuts = [0, *range(offset, num, self._piece_length), num]
         for start, stop in itertools.pairwise(cuts):
             if stop - start >= self._fewest_rows:
-                yield _Piece(values, targets, start, stop)
+                yield _Piece(rows, targets, start, stop)
 
 
 class ValidationSegments:
     """Every series from its first row on, judged only at origins whose every target is held out."""
 
-    def __init__(self, series: Sequence[SeriesData], *, horizon: int, batch_size: int, lead: int = 1) -> None:
+    def __init__(
+        self,
+        series: Sequence[SeriesData],
+        *,
+        horizon: int,
+        batch_size: int,
+        lead: int = 1,
+        layout: RowLayout | None = None,
+    ) -> None:
+        layout = layout or _features_alone(series)
         self._pieces = []
         judged = [one for one in series if one.validation_start < len(one.times)]
         # Series of like length walk together, so that few lanes wait for the longest.
         for one in sorted(judged, key=lambda one: len(one.times)):
             targets = targets_of(one.target, horizon, lead).copy()
             targets[: max(one.validation_start - lead, 0)] = np.nan
-            self._pieces.append(_Piece(one.values, targets, 0, len(one.times)))
+            self._pieces.append(_Piece(SeriesRows(one, layout), targets, 0, len(one.times)))
         self._batch_size = batch_size
 
     def __iter__(self) -> Iterator[Segment]:
@@ -126,15 +139,19 @@ class ValidationSegments:
             yield from _walk(deque(group), len(group), _VALIDATION_LENGTH)
 
 
+def _features_alone(series: Sequence[SeriesData]) -> RowLayout:
+    return RowLayout(series[0].values.shape[1])
+
+
 def _walk(waiting: deque[_Piece], num_lanes: int, length: int) -> Iterator[Segment]:
     """Each lane takes the next piece when its own is at its end; a lane without one sees missing rows."""
     if not waiting:
         return
-    num_features, horizon = waiting[0].values.shape[1], waiting[0].targets.shape[1]
+    width, horizon = waiting[0].rows.width, waiting[0].targets.shape[1]
     lanes: list[_Piece | None] = [None] * num_lanes
     at = [0] * num_lanes
     while True:
-        x = np.full((num_lanes, length, num_features), np.nan)
+        x = np.full((num_lanes, length, width), np.nan)
         targets = np.full((num_lanes, length, horizon), np.nan)
         fresh = np.zeros(num_lanes, dtype=bool)
         for lane in range(num_lanes):
@@ -146,7 +163,7 @@ def _walk(waiting: deque[_Piece], num_lanes: int, length: int) -> Iterator[Segme
             if piece is None:
                 continue
             stop = min(at[lane] + length, piece.stop)
-            x[lane, : stop - at[lane]] = piece.values[at[lane] : stop]
+            x[lane, : stop - at[lane]] = piece.rows[at[lane] : stop]
             targets[lane, : stop - at[lane]] = piece.targets[at[lane] : stop]
             at[lane] = stop
         if all(piece is None for piece in lanes):

@@ -37,6 +37,9 @@ class TrainSettings(BaseModel):
     time_column: str = Field("ds", description="column of times")
     target: str = Field("y", description="column to forecast; further columns are covariates")
     required: tuple[str, ...] = Field((), description="features whose missing values are refused")
+    future: tuple[str, ...] = Field((), description="covariates that are known for the steps to come")
+    static: tuple[str, ...] = Field((), description="covariates that are the same in all rows of a series")
+    calendar: bool = Field(False, description="whether the model reads the rows' times")
 
     task: Task = Field("regression", description="what is forecast: a quantity, or which of several labels")
     predicts: Predicts = Field(

@@ -1,6 +1,6 @@
 """Options that depend on each other: the task, what it predicts, its head, its decoder and its file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     if is_text or has_texts:
         values.setdefault("task", "next-symbol" if is_text else "classification")
         values.setdefault("freq", "s")
+        values.setdefault("calendar", False)
     task = values.get("task", "regression")
     if task in ("binary", "classification"):
         values.setdefault("predicts", "series" if has_texts else "row")
@@ -86,6 +87,7 @@ def check_task(settings: "TrainSettings") -> None:
             s.target,
         ),
         (s.target not in s.categorical, "categorical", "covariates, not the target", s.target),
+        *_role_rules(s),
         (not is_text or s.task == "next-symbol", "task", "next-symbol for a plain text", s.task),
         (not is_text or s.text_column is None, "text_column", "a CSV file as data", str(s.data)),
         (
@@ -98,3 +100,16 @@ def check_task(settings: "TrainSettings") -> None:
     for holds, option, expected, found in rules:
         if not holds:
             raise ValueError(f"{option}: expected {expected}, found {found!r}")
+
+
+def _role_rules(s: "TrainSettings") -> Iterator[tuple[bool, str, str, object]]:
+    """Whether each holds, its option, what is expected, what was found: of columns that are not past."""
+    has_columns = s.data.suffix != ".txt" and s.text_column is None
+    for option, names in (("future", s.future), ("static", s.static)):
+        yield s.target not in names, option, "covariates, not the target", s.target
+        yield has_columns or not names, option, "no columns, as a text has none", ", ".join(names)
+    both = sorted({*s.future} & {*s.static})
+    yield not both, "static", "covariates that are not also known ahead (future)", ", ".join(both)
+    ahead = s.predicts == "ahead" or not s.future
+    yield ahead, "future", f"no columns, as {s.predicts} is predicted, not rows to come", ", ".join(s.future)
+    yield has_columns or not s.calendar, "calendar", "no calendar, as characters have no times", s.calendar

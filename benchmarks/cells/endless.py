@@ -41,7 +41,8 @@ def endless(fitted: Fitted, target: npt.NDArray[np.float64], late: int = LATE) -
     """
     manifest, seen = fitted.manifest, fitted.manifest.look_ahead
     passes = late // len(target) + 2
-    values = np.tile(target, passes)[:, None]
+    values = np.full((passes * len(target), manifest.row_layout.width), np.nan)
+    values[:, 0] = np.tile(target, passes)
     middle = median_column(np.array(manifest.quantile_levels))
     forecasts = stream(session_of(fitted.content), manifest, values)[:, seen:, middle].astype(np.float64)
     targets = targets_of(values[:, 0], manifest.horizon - seen)

@@ -18,6 +18,7 @@ from training.export import to_onnx
 from training.fit import fit
 from training.parity import check_parity
 from training.read import read
+from training.rows import SeriesRows
 from training.settings import TrainSettings
 from training.streaming import session_of
 
@@ -108,7 +109,7 @@ def _settings(cell: str, series: Series, epochs: int) -> TrainSettings:
 
 
 def _steps_per_s(content: bytes, manifest: Manifest, dataset: Dataset, num_steps: int) -> float:
-    session, rows = session_of(content), dataset.series[0].values
+    session, rows = session_of(content), SeriesRows(dataset.series[0], manifest.row_layout)[:]
     rows = np.resize(rows, (num_steps + _WARM_UP_ROWS, rows.shape[1]))
     _streamed(session, manifest, rows[:_WARM_UP_ROWS])
     return num_steps / min(_streamed(session, manifest, rows[_WARM_UP_ROWS:]) for _ in range(3))

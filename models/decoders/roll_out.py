@@ -67,22 +67,23 @@ class RollOut(nn.Module):
         draws = self.draw_points.unsqueeze(1).expand(self.horizon, batch, *rest)
         return copies, draws.reshape(self.horizon, -1, *rest[1:])
 
-    def step(self, hidden: Tensor, unit: Unit, draws: Tensor, num_features: int) -> tuple[Tensor, Tensor]:
+    def step(self, hidden: Tensor, unit: Unit, draws: Tensor, width: int) -> tuple[Tensor, Tensor]:
         """What a step adds to the forecast, and the row that is fed back.
 
         Args:
             hidden: (N, H), after the last row of each copy.
             unit: (N, 1) each.
             draws: (N, ...), those of this step.
+            width: W, columns of a row.
 
         Returns:
-            (N, 1) the value drawn, or (N, Q) the quantiles where the median is fed back; rows (N, 1, F).
+            (N, 1) the value drawn, or (N, Q) the quantiles where the median is fed back; rows (N, 1, W).
         """
         numbers = self.head(hidden)
         drawn = self.head.at(numbers, draws, unit)  # (N, 1, 1)
         row = drawn.to(torch.float64)
-        if num_features > 1:
-            unknown = torch.full((1, 1, num_features - 1), torch.nan, dtype=torch.float64)
+        if width > 1:
+            unknown = torch.full((1, 1, width - 1), torch.nan, dtype=torch.float64)
             row = torch.cat([row, unknown + torch.zeros_like(row)], dim=-1)
         return (drawn if self.num_paths else self.head.answer(numbers, unit))[:, 0], row
 

@@ -16,6 +16,7 @@ from training.backtesting.tally import Tally, inside_intervals
 from training.baselines import CHAIN, FITTED, QUICK, Baseline, MarkovChain
 from training.dataset import SeriesData
 from training.label_scores import label_scores
+from training.rows import SeriesRows
 from training.scores import Floats
 from training.segments import targets_of
 from training.settings import SettingsError
@@ -84,7 +85,7 @@ def _probabilities(
 ) -> npt.NDArray[np.float32]:
     """Of a series that nothing is held out of, nothing is forecast."""
     if one.validation_start < len(one.times):
-        return stream(session, manifest, one.values)
+        return stream(session, manifest, SeriesRows(one, manifest.row_layout))
     return np.zeros((0, manifest.horizon, manifest.num_columns), np.float32)
 
 
@@ -150,7 +151,8 @@ class _Run:
         tally = Tally.empty(self.num_steps, len(self.levels))
         ahead, seen = targets_of(one.target, self.num_steps), self.manifest.look_ahead
         steps, row = np.arange(1, self.num_steps + 1), 0
-        for forecasts in stream_chunks(self.session, self.manifest, one.values):
+        rows = SeriesRows(one, self.manifest.row_layout)
+        for forecasts in stream_chunks(self.session, self.manifest, rows):
             here = origins[(origins >= row) & (origins < row + len(forecasts))]
             fans = forecasts[here - row, seen : seen + self.num_steps].astype(np.float64)
             actual = ahead[here]

@@ -8,11 +8,9 @@ import lightning
 import torch
 
 from models.cells import CELLS
-from models.forecaster import Forecaster
-from training.dataset import Dataset
 from training.diagnosis.report import Diagnosis, diagnose
 from training.diagnosis.windows import windows_of
-from training.fit import CHECKPOINT, NOTE, build
+from training.fit import CHECKPOINT, NOTE, build_for
 from training.layout import guess_layout
 from training.memory_start import keeps, remember_for
 from training.read import read
@@ -33,7 +31,7 @@ def diagnose_run(work_dir: Path, steps: int, data: Path | None = None) -> Diagno
     """
     settings, checkpoint = run_settings(work_dir, data), work_dir / CHECKPOINT
     dataset = read(settings)
-    forecaster = _built(settings, dataset)
+    forecaster = build_for(settings, dataset)
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     try:
         forecaster.load_state_dict(
@@ -90,15 +88,11 @@ def diagnose_fresh(
         settings = TrainSettings.build(options)
         dataset = read(settings)
         lightning.seed_everything(seed, verbose=False)
-        forecaster = _built(settings, dataset)
+        forecaster = build_for(settings, dataset)
         if memory_steps is not None and keeps(forecaster.cell):
             remember_for(forecaster.cell, memory_steps)
         found.append(diagnose(cell, forecaster, windows_of(dataset, settings, steps)))
     return found
-
-
-def _built(settings: TrainSettings, dataset: Dataset) -> Forecaster:
-    return build(settings, len(dataset.features), labels=dataset.labels, categories=dataset.num_categories)
 
 
 def _is_published(path: Path) -> bool:

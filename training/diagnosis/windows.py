@@ -14,6 +14,7 @@ from models.state import State, initial_state
 from training.dataset import Dataset
 from training.diagnosis.anatomy import Anatomy, layers_of
 from training.errors import DataError
+from training.rows import SeriesRows, layout_of
 from training.segments import targets_of
 from training.settings import TrainSettings
 
@@ -27,7 +28,7 @@ class Windows:
     """Rows of B places in the data, and what is to be forecast at the last of them.
 
     Attributes:
-        x: (B, T, F) float64.
+        x: (B, T, width) float64.
         targets: (B, 1, K) float64.
         num_warm_up: rows before those that are looked at.
     """
@@ -69,8 +70,10 @@ def windows_of(dataset: Dataset, settings: TrainSettings, steps: int) -> Windows
     length = min(_WARM_UP + steps + 1, longest)
     places = [(one, targets, int(end)) for one, targets, ends in known for end in ends[ends + 1 >= length]]
     chosen = [places[at] for at in np.unique(np.linspace(0, len(places) - 1, _NUM_WINDOWS).astype(int))]
+    layout = layout_of(dataset, settings)
+    rows = [SeriesRows(one, layout)[end + 1 - length : end + 1] for one, _, end in chosen]
     return Windows(
-        torch.from_numpy(np.stack([one.values[end + 1 - length : end + 1] for one, _, end in chosen])),
+        torch.from_numpy(np.stack(rows)),
         torch.from_numpy(np.stack([targets[end][None] for _, targets, end in chosen])),
         _WARM_UP if length == _WARM_UP + steps + 1 else min(_WARM_UP, length // 3),
     )
