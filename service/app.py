@@ -39,6 +39,7 @@ from service.telemetry.banner import print_banner
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import registry_of
 from service.telemetry.requests import RequestCounts
+from service.telemetry.tracing import Tracing
 from statecast.v1 import (
     forecast_pb2,
     model_pb2,
@@ -89,6 +90,7 @@ class Server:
         self._http: HttpServer | None = None
         self._is_ready = False
         self._requests = RequestCounts()
+        self._tracing = Tracing(settings.trace, settings.trace_ratio, clock) if settings.trace else None
         self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="engine")
         self._store = open_store(
             settings.store_url,
@@ -103,7 +105,7 @@ class Server:
         self._serving = Serving(_loader(settings), self._catalog, self._executor, self._start_worker)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._grpc = grpc.aio.server(
-            interceptors=[Observing(self._requests)],
+            interceptors=[Observing(self._requests, self._tracing)],
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
@@ -180,6 +182,8 @@ class Server:
             # Last, so that the counts of what was drained can still be fetched.
             await self._http.close()
         await self._store.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         self._executor.shutdown()
 
     async def _recover(self, worker: SessionWorker) -> None:
@@ -227,7 +231,7 @@ class Server:
             s.recent_rows,
         )
         fetch = functools.partial(self._fetch, model.name)
-        return SessionWorker(model, limits, self._clock, self._executor, self._store, fetch)
+        return SessionWorker(model, limits, self._clock, self._executor, self._store, fetch, self._tracing)
 
     def _add_services(self) -> None:
         limits = FrameLimits(self._settings.max_rows_per_chunk, self._settings.max_message_bytes)

@@ -78,6 +78,13 @@ class Settings(BaseSettings):
         "",
         description="host:port of /livez, /readyz and /metrics; port 0 takes a free one, empty is off",
     )
+    trace: str = Field(
+        "",
+        description="OpenTelemetry collector for spans (OTLP over gRPC), http://HOST:4317; empty is off",
+    )
+    trace_ratio: float = Field(
+        1.0, ge=0, le=1, description="share of calls traced whose caller has not decided it"
+    )
     reflection: bool = Field(True, description="answer gRPC reflection, so that generic clients find the API")
     log_format: Literal["console", "json"] = Field("console", description="how log lines are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")

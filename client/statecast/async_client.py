@@ -17,12 +17,13 @@ from statecast.flow import Call, CallMany, Flow, OpenStream, Pause, Step, T
 from statecast.forecast import ForecastResult
 from statecast.model import Model
 from statecast.retry import RetryPolicy
-from statecast.routing import metadata_of
+from statecast.routing import Metadata, metadata_of
 from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
 from statecast.rows import ReplyName
 from statecast.session_flow import SessionFlow
 from statecast.sessions_flow import SessionsFlow
 from statecast.stream_flow import StreamFlow
+from statecast.trace_option import tracing_if
 
 
 class AsyncClient:
@@ -36,7 +37,9 @@ class AsyncClient:
         attempt_timeout_s: float = 10.0,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         credentials: grpc.ChannelCredentials | None = None,
+        trace: bool = False,
     ) -> None:
+        self._tracing = tracing_if(trace)
         self._target = target
         self._policy = RetryPolicy(retry_budget_s, attempt_timeout_s)
         self._max_message_bytes = max_message_bytes
@@ -86,7 +89,7 @@ class AsyncClient:
         """A stream that carries many sessions of one model. See `Client.stream` for the arguments."""
         core = StreamFlow(model, self._policy, max_frames_in_flight, self._max_message_bytes)
         rows = RowFlow(core, max_rows_a_frame, max_rows_in_flight, self._max_message_bytes)
-        return AsyncStream(core, rows, self._perform, lambda: self._method("StreamForecasts"))
+        return AsyncStream(core, rows, self._perform, self._stream_method)
 
     async def close(self) -> None:
         """Close the connection; sessions stay with the server."""
@@ -109,11 +112,18 @@ class AsyncClient:
             self._stubs = Stubs(self._channel)
         return self._stubs.method(name)
 
+    def _stream_method(self) -> Any:
+        method = self._method("StreamForecasts")
+        return method if self._tracing is None else self._tracing.stream("StreamForecasts", method)
+
     async def _perform(self, step: Step) -> Any:
         if isinstance(step, Pause):
             return await asyncio.sleep(step.seconds)
         if isinstance(step, Call):
-            return await _call(self._method(step.method), step.request, step.timeout_s)
+            if self._tracing is None:
+                return await _call(self._method(step.method), step.request, step.timeout_s)
+            with self._tracing.call(step.method) as traced:
+                return await _call(self._method(step.method), step.request, step.timeout_s, traced)
         if isinstance(step, OpenStream):
             return await opened(self._method(step.method)(step.request))
         if isinstance(step, CallMany):
@@ -164,9 +174,9 @@ class AsyncSession:
             return await run(steps, self._perform)
 
 
-async def _call(method: Any, request: Any, timeout_s: float) -> Any:
+async def _call(method: Any, request: Any, timeout_s: float, traced: Metadata = ()) -> Any:
     try:
-        return await remote(method(request, timeout=timeout_s, metadata=metadata_of(request)))
+        return await remote(method(request, timeout=timeout_s, metadata=metadata_of(request) + traced))
     except grpc.aio.AioRpcError as error:
         raise status.from_rpc_error(error) from error
 

@@ -14,7 +14,7 @@ from statecast.flow import Call, CallMany, Flow, OpenStream, Pause, Step, T
 from statecast.forecast import ForecastResult
 from statecast.model import Model
 from statecast.retry import RetryPolicy
-from statecast.routing import metadata_of
+from statecast.routing import Metadata, metadata_of
 from statecast.row_flow import MAX_ROWS_A_FRAME, MAX_ROWS_IN_FLIGHT, RowFlow
 from statecast.rows import ReplyName
 from statecast.session_flow import SessionFlow
@@ -23,6 +23,7 @@ from statecast.stream_flow import StreamFlow
 from statecast.sync_carried import CarriedSession
 from statecast.sync_sessions import Sessions, opened
 from statecast.sync_stream import Stream, run
+from statecast.trace_option import tracing_if
 
 
 class Client:
@@ -34,6 +35,7 @@ class Client:
         attempt_timeout_s: how long one attempt may take before it is tried again.
         max_message_bytes: the largest message to send or take.
         credentials: for TLS; without them the connection is in clear text.
+        trace: make an OpenTelemetry span of each call, in which the server goes on; needs the extra `trace`.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class Client:
         attempt_timeout_s: float = 10.0,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         credentials: grpc.ChannelCredentials | None = None,
+        trace: bool = False,
     ) -> None:
+        self._tracing = tracing_if(trace)
         self._policy = RetryPolicy(retry_budget_s, attempt_timeout_s)
         self._max_message_bytes = max_message_bytes
         settings = options(max_message_bytes)
@@ -101,7 +105,10 @@ class Client:
         """
         core = StreamFlow(model, self._policy, max_frames_in_flight, self._max_message_bytes)
         rows = RowFlow(core, max_rows_a_frame, max_rows_in_flight, self._max_message_bytes)
-        return Stream(core, rows, self._perform, self._stubs.method("StreamForecasts"))
+        method = self._stubs.method("StreamForecasts")
+        if self._tracing is not None:
+            method = self._tracing.stream("StreamForecasts", method)
+        return Stream(core, rows, self._perform, method)
 
     def close(self) -> None:
         """Close the connection; sessions stay with the server."""
@@ -117,7 +124,10 @@ class Client:
         if isinstance(step, Pause):
             return time.sleep(step.seconds)
         if isinstance(step, Call):
-            return _call(self._stubs.method(step.method), step.request, step.timeout_s)
+            if self._tracing is None:
+                return _call(self._stubs.method(step.method), step.request, step.timeout_s)
+            with self._tracing.call(step.method) as traced:
+                return _call(self._stubs.method(step.method), step.request, step.timeout_s, traced)
         if isinstance(step, OpenStream):
             return opened(self._stubs.method(step.method)(step.request))
         if isinstance(step, CallMany):
@@ -190,9 +200,9 @@ class Session:
             return run(steps, self._perform)
 
 
-def _call(method: Any, request: Any, timeout_s: float) -> Any:
+def _call(method: Any, request: Any, timeout_s: float, traced: Metadata = ()) -> Any:
     try:
-        return method(request, timeout=timeout_s, metadata=metadata_of(request))
+        return method(request, timeout=timeout_s, metadata=metadata_of(request) + traced)
     except grpc.RpcError as error:
         raise status.from_rpc_error(error) from error
 

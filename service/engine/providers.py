@@ -32,6 +32,9 @@ def open_session(
             f"device {device}: this onnxruntime has no {provider}"
             + ("; install the extra serve-cuda in place of serve" if device == "cuda" else "")
         )
+    if device == "cuda":
+        # Finds CUDA and cuDNN where they are Python packages; those of the system are found without it.
+        onnxruntime.preload_dlls()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = intra_op_threads
     options.inter_op_num_threads = 1

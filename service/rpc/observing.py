@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from service.telemetry.requests import RequestCounts
+from service.telemetry.tracing import Tracing
 
 # A caller's own name for a request: what is logged on its behalf bears it, and an error answers with it.
 CORRELATION_HEADERS = ("statecast-correlation-id", "x-request-id")
@@ -28,8 +29,8 @@ _Details = grpc.HandlerCallDetails
 class Observing(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Counts this server's calls, those of health and reflection not among them."""
 
-    def __init__(self, requests: RequestCounts) -> None:
-        self._requests = requests
+    def __init__(self, requests: RequestCounts, tracing: Tracing | None = None) -> None:
+        self._requests, self._tracing = requests, tracing
         self._wrapped: dict[str, tuple[_Handler, _Handler]] = {}
 
     async def intercept_service(
@@ -53,10 +54,28 @@ class Observing(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def _wrap(self, handler: _Handler, method: str) -> _Handler:
         codecs = handler.request_deserializer, handler.response_serializer
         if handler.request_streaming and handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, method), *codecs)
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream(self._traced(handler.stream_stream, method), method), *codecs
+            )
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, method), *codecs)
-        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, method), *codecs)
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(self._traced(handler.unary_stream, method), method), *codecs
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(self._traced(handler.unary_unary, method), method), *codecs
+        )
+
+    def _traced(self, behaviour: Any, method: str) -> Any:
+        """Within a span; a generator's calls (a watch) have none."""
+        tracing = self._tracing
+        if tracing is None or inspect.isasyncgenfunction(behaviour):
+            return behaviour
+
+        async def call(request: Any, context: Any) -> Any:
+            with tracing.call(method, context.invocation_metadata() or ()):
+                return await behaviour(request, context)
+
+        return call
 
     def _unary(self, behaviour: Any, method: str) -> Any:
         requests, now_s = self._requests, time.perf_counter

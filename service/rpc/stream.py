@@ -1,6 +1,8 @@
 """One stream of frames: its handles, and its answers in the order of its frames."""
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from service.rpc.status import Context
 from service.sessions.catalog import Catalog
 from service.sessions.frame import COUNTS
 from service.sessions.worker import SessionWorker
+from service.telemetry.tracing import TRACE
 from statecast.v1 import forecast_pb2 as pb
 
 _log = structlog.get_logger()
@@ -26,6 +29,8 @@ _log = structlog.get_logger()
 # Frames of one stream that may be under way. Further ones stay unread, so that HTTP/2 flow control
 # slows the sender down.
 _MAX_FRAMES_UNDER_WAY = 32
+# Frames of a traced stream that are told.
+_TRACED_EVERY_S = 1.0
 _COUNT_FIELDS = [pb.StreamForecastsResponse.DESCRIPTOR.fields_by_name[name].number for name in COUNTS]
 _UNKNOWN_POSITION = (-1).to_bytes(8, "little", signed=True)
 _NO_FORECASTS = bytes(4)
@@ -59,6 +64,7 @@ class Stream:
         self._rows = rows
         self._context = context
         self._deadline_s = deadline_s
+        self._trace, self._traced_at_s = TRACE.get(), -math.inf
         self._shapes = RowShapes()
         self._models: dict[str, StreamModel] = {}
         self._model_by_handle: dict[int, StreamModel] = {}
@@ -94,7 +100,7 @@ class Stream:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         async for content in requests:
             known = self._shapes.read(content)
-            if known is None or not self._take_row(*known):
+            if known is None or self._is_traced_now() or not self._take_row(*known):
                 self._take(content)
             if not self._has_room.is_set():
                 await self._has_room.wait()
@@ -213,6 +219,14 @@ class Stream:
         answer.begin(accepted, model)
         if accepted.frame is None:
             answer.encode()
+        elif self._is_traced_now():
+            accepted.frame.trace, self._traced_at_s = self._trace, time.monotonic()
+
+    def _is_traced_now(self) -> bool:
+        """Whether the next frame is told to the stream's trace: not all are, or it would grow on and on."""
+        if self._trace is None:
+            return False
+        return time.monotonic() - self._traced_at_s >= _TRACED_EVERY_S
 
 
 class _FrameAnswer:

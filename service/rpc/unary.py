@@ -14,6 +14,7 @@ from service.rpc.single_rows import SingleRow, SingleRows
 from service.sessions.frame import COUNTS, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
 from service.store.contract import NO_TIME
+from service.telemetry.tracing import TRACE
 from statecast import columns
 from statecast.v1 import forecast_pb2 as pb
 
@@ -56,7 +57,9 @@ async def forecast(
     rows = asked.read(request, worker.model.manifest, limits)
     num_rows = len(rows.values)
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    if num_rows == 1:
+    trace = TRACE.get()
+    # Rows that are joined with other calls' have no trace of their own.
+    if num_rows == 1 and trace is None:
         single_rows.check_room()
         slot = worker.table.resolve(request.session_id)
         time_us = NO_TIME if rows.times_us is None else int(rows.times_us[0])
@@ -79,6 +82,7 @@ async def forecast(
     worker.check_room(num_rows)
     slots = np.array([worker.table.resolve(request.session_id)])
     frame = frame_of(rows, slots, settled, deadline_s)
+    frame.trace = trace
     worker.submit(frame)
     await _settled(done, frame.drop)
     return encode(frame.result, rows, model)

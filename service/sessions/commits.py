@@ -16,6 +16,7 @@ from service.sessions.plan import BatchPlan
 from service.sessions.queue import FrameQueue
 from service.sessions.residency import Residency
 from service.store.contract import Changes
+from service.telemetry.tracing import Tracing
 
 # A store that replicas share has cores of its own: while it works, so can the engine. One that is a file
 # works on ours, where smaller batches cost more than waiting.
@@ -35,10 +36,12 @@ class Commits:
         queue: FrameQueue,
         clock: Clock,
         ended: Callable[["asyncio.Task[None]"], None],
+        tracing: Tracing | None = None,
     ) -> None:
         """`ended` is called with what asked the store to take a batch, when it is done."""
         self._residency, self._queue, self._clock = residency, queue, clock
         self._ended = ended
+        self._tracing = tracing
         self._max_in_flight = _MAX_SHARED if residency.store.is_shared else 1
         self._in_flight: set[asyncio.Task[None]] = set()
 
@@ -76,6 +79,9 @@ class Commits:
         else:
             table.commit(batch.slots, planned.positions, last_times)
         self._residency.counts.add_batch(batch, planned)
+        if self._tracing is not None:
+            frames = [part.frame for part in batch.parts]
+            self._tracing.batch(self._residency.name, frames, len(batch.values), planned, planned.stored_s)
         fill_results(batch, planned, outcomes)
         self._settle(batch, planned)
 
@@ -105,10 +111,9 @@ class Commits:
     async def _store(
         self, batch: Batch, planned: BatchPlan, outcomes: Outcomes, made: list[tuple[Integers, Changes]]
     ) -> None:
-        began_s = self._clock.monotonic_s()
         for entries, changes in made:
             await self._offer(batch, planned, entries, changes)
-        self._residency.counts.store_s.add(self._clock.monotonic_s() - began_s)
+        planned.stored_s = self._clock.monotonic_s()
         self._queue.let_go(batch.slots)
         self.enter(batch, planned, outcomes)
 

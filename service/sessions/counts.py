@@ -66,6 +66,8 @@ class Counts:
         first = batch.parts[0]
         if not first.offset and not math.isnan(first.frame.arrived_s):
             self.queue_s.add(planned.began_s - first.frame.arrived_s)
+        if planned.stored_s:
+            self.store_s.add(planned.stored_s - planned.ended_s)
         if planned.refused:
             num_refused = int(batch.lengths[list(planned.refused)].sum())
             num_applied -= num_refused

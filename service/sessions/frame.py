@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,7 @@ class Frame:
         result: filled while entries settle; whole when `done` is called.
         arrived_s: when it, or the first row that was collected for it, came: on the worker's clock; NaN
             until it is queued.
+        trace: the trace that its batches are told to, or None; see `telemetry.tracing`.
         num_open: entries that are not settled.
         dropped: (N,) entries that nobody waits for, or None.
     """
@@ -53,6 +55,7 @@ class Frame:
     done: Callable[["Frame"], object]
     deadline_s: float = math.inf
     arrived_s: float = math.nan
+    trace: Any = None
     result: "FrameResult" = field(init=False)
     num_open: int = field(init=False)
     dropped: npt.NDArray[np.bool_] | None = field(init=False, default=None)

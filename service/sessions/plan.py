@@ -156,6 +156,7 @@ class BatchPlan:
         counts: (3, N) skipped, late and missing steps, as in `Plan`; None where all are zero.
         began_s: when its run began, on the worker's clock.
         ended_s: when its run ended.
+        stored_s: when a durable store had it, or had refused it; 0 where none was asked.
     """
 
     positions: Integers
@@ -166,6 +167,7 @@ class BatchPlan:
     refused: dict[int, StatecastError] = field(default_factory=dict)
     began_s: float = 0.0
     ended_s: float = 0.0
+    stored_s: float = 0.0
 
 
 def plan_batch(

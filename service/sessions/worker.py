@@ -35,6 +35,7 @@ from service.sessions.turns import Turns
 from service.sessions.versions import UpgradePolicy, Versions
 from service.store.contract import NO_TIME, SessionStore
 from service.store.memory import MemoryStore
+from service.telemetry.tracing import Tracing
 
 _log = structlog.get_logger()
 
@@ -90,6 +91,7 @@ class SessionWorker:
         executor: Executor,
         store: SessionStore | None = None,
         fetch: Fetch | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.versions = Versions(model)
         self.store = store or MemoryStore(limits.session_ttl_s, clock.wall_s)
@@ -109,7 +111,7 @@ class SessionWorker:
         self._clock = clock
         self._executor = executor
         self._queue = FrameQueue(model.capacity, MAX_STEP_ROWS)
-        self._commits = Commits(self.residency, self._queue, clock, self._committed)
+        self._commits = Commits(self.residency, self._queue, clock, self._committed, tracing)
         self._intake = Intake(
             self._queue, self.table, self.counts, clock, limits.max_batch_size, halves=self._commits.overlap
         )

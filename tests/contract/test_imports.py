@@ -46,6 +46,8 @@ import grpc, grpc.aio, google.protobuf.json_format, numpy
 print(json.dumps({"loaded": sorted({name.partition(".")[0] for name in sys.modules})}))
 """
 TELEMETRY_SWITCH = "ORT_DISABLE_TELEMETRY"
+# What `Client(trace=True)` needs beyond the three.
+EXTRA = "opentelemetry"
 CLIENT = Path(__file__).parents[2] / "client" / "statecast"
 
 
@@ -88,15 +90,20 @@ def test_training_never_loads_grpc(tmp_path: Path) -> None:
 
 
 def test_the_client_needs_three_packages(tmp_path: Path) -> None:
-    """The client loads nothing that grpc, protobuf and numpy do not load by themselves."""
+    """The client loads nothing that grpc, protobuf and numpy do not load by themselves, but for an extra."""
     found = set(loaded_by(LOAD_ALL, "statecast", cwd=tmp_path)["loaded"])
     allowed = set(loaded_by(DEPENDENCIES, cwd=tmp_path)["loaded"])
-    assert found - allowed - set(sys.stdlib_module_names) == {"statecast"}
+    assert found - allowed - set(sys.stdlib_module_names) == {"statecast", EXTRA}
 
 
 def test_the_client_imports_three_packages() -> None:
-    """Beyond itself and the standard library the client's code names grpc, protobuf and numpy alone."""
+    """Beyond itself and the standard library the client's code names grpc, protobuf and numpy alone.
+
+    Of the extra `trace` is the module that is loaded only when asked for.
+    """
     sources = [path for path in CLIENT.rglob("*.py") if path.parent.name != "v1"]
+    assert EXTRA in {name.partition(".")[0] for name in imports_of(CLIENT / "tracing.py")}
+    sources.remove(CLIENT / "tracing.py")
     imported = {name.partition(".")[0] for path in sources for name in imports_of(path)}
     assert "grpc" in imported
     assert imported - set(sys.stdlib_module_names) <= {"statecast", "grpc", "google", "numpy"}
