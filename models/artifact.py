@@ -12,6 +12,9 @@ MANIFEST_KEY = "statecast.manifest"
 ROWS = "x"
 FORECAST = "forecast"
 READ_OUT = "read_out"
+ANOMALY = "anomaly"
+# Of a row: its quantile position in the forecast before it, and the running tail probability.
+NUM_SCORES = 2
 # Dimensions after the batch axis; None is the dynamic time axis.
 _Shape = tuple[int | None, ...]
 _DTYPES = {
@@ -90,6 +93,8 @@ def check(model: onnx.ModelProto, manifest: Manifest) -> None:
         READ_OUT: ("float32", (manifest.horizon, num_columns)),
         **{next_name(name): spec for name, spec in per_session.items()},
     }
+    if manifest.scores_anomalies:
+        outputs[ANOMALY] = ("float32", (None, NUM_SCORES))
     _check_tensors("input", list(model.graph.input), inputs)
     _check_tensors("output", list(model.graph.output), outputs)
 

@@ -82,6 +82,8 @@ class Manifest(_Frozen):
     look_ahead: int = Field(0, ge=0, description="rows by which the first step of a forecast lags")
     horizon: int = Field(ge=1)
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    calibrated: bool = Field(False, description="whether a session's own errors move the quantile levels")
+    scores_anomalies: bool = Field(False, description="whether rows can be scored by the forecast before")
     upgrade: Literal["pin", "carry", "replay"] = Field(
         "pin", description="what live sessions of older versions do when this one is served"
     )

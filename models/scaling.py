@@ -80,6 +80,10 @@ class RunningScaler(nn.Module):
         """Observations of the target so far, (B,) float64."""
         return state[_STATE][:, 0, 0]
 
+    def origin(self, state: State) -> Tensor:
+        """The target's first value, (B, 1, 1) float64: it never changes; zero before any value."""
+        return self._columns(state)[2][..., :1]
+
     def forward(self, x: Tensor, state: State) -> tuple[Scaled, State]:
         """Scale a chunk and advance the running sums over it.
 

@@ -43,6 +43,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "predicts": "row", "categories": (0, 3),
     },
     "next-symbol": CASES["next-symbol"],
+    "watched": {"calibrate": True, "anomaly": True},
 }  # fmt: skip
 
 

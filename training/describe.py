@@ -46,6 +46,8 @@ def manifest_for(
         look_ahead=forecaster.cell.look_ahead,
         horizon=architecture.horizon,
         quantile_levels=architecture.quantile_levels,
+        calibrated=architecture.calibrate,
+        scores_anomalies=architecture.anomaly,
         states=state_specs(forecaster),
         opset=OPSET,
         training=training,

@@ -10,7 +10,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from models.artifact import FORECAST, READ_OUT, ROWS, next_name
+from models.artifact import ANOMALY, FORECAST, READ_OUT, ROWS, next_name
 from models.decoders import RollOut
 from models.forecaster import Forecaster
 from models.manifest import StateSpec
@@ -36,16 +36,18 @@ class _Surface(nn.Module):
 
     def forward(self, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         state = dict(zip(self.names, states, strict=True))
-        forecast, after = self.forecaster(x, state)
+        forecast, scores, after = self.forecaster.scored(x, state)
         # The read-out is of the incoming state: a session's forecast is read without a row to feed.
-        return forecast, self.forecaster.read_out(state), *(after[name] for name in self.names)
+        answers = (forecast, self.forecaster.read_out(state), *([] if scores is None else [scores]))
+        return *answers, *(after[name] for name in self.names)
 
 
 def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
     """The forecaster as an ONNX graph with dynamic batch and time axes; its training mode is left as it was.
 
     Inputs: `x` (B, T, width) float64 and each state (B, *shape) by name. Outputs: `forecast` (B, T, K, Q)
-    float32, `read_out` (B, K, Q) float32 of the state that came in, and `<state>_next`.
+    float32, `read_out` (B, K, Q) float32 of the state that came in, `anomaly` (B, T, 2) float32 where
+    rows are scored, and `<state>_next`.
 
     Raises:
         ExportError: the recurrence did not become ONNX's own operators.
@@ -65,12 +67,13 @@ def _at_once(forecaster: Forecaster) -> onnx.ModelProto:
     surface = _Surface(forecaster)
     states = initial_state(forecaster.state_init(), 3)
     rows = torch.zeros(3, 5, forecaster.architecture.row_layout.width, dtype=torch.float64)
+    scores = [ANOMALY] if forecaster.architecture.anomaly else []
     dynamic = torch.export.Dim.DYNAMIC  # unlike AUTO, refuses to settle on the example's length
     return _export(
         surface,
         (rows, tuple(states.values())),
         [ROWS, *surface.names],
-        [FORECAST, READ_OUT, *map(next_name, surface.names)],
+        [FORECAST, READ_OUT, *scores, *map(next_name, surface.names)],
         ({0: dynamic, 1: dynamic}, tuple({0: dynamic} for _ in surface.names)),
     )
 

@@ -81,6 +81,8 @@ def build(
             future=future,
             static=static,
             reads_time=settings.calendar,
+            calibrate=settings.calibrate,
+            anomaly=settings.anomaly,
         )
     )
     if settings.memory_steps is not None:

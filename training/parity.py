@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnxruntime
 import torch
 
-from models.artifact import FORECAST, READ_OUT, ROWS, next_name
+from models.artifact import ANOMALY, FORECAST, READ_OUT, ROWS, next_name
 from models.decoders import RollOut
 from models.forecaster import Architecture, Forecaster
 from models.state import initial_state
@@ -108,9 +108,10 @@ def _by_torch(
     x = torch.from_numpy(rows)
     state = initial_state(forecaster.state_init(), len(rows))
     with torch.inference_mode():
-        forecast, after = forecaster(x, state)
+        forecast, anomaly, after = forecaster.scored(x, state)
         _, unit, _ = forecaster.scaled(x, state)
         outputs = {FORECAST: forecast, READ_OUT: forecaster.read_out(after)}
+        outputs |= {} if anomaly is None else {ANOMALY: anomaly}
     outputs |= {next_name(name): value for name, value in after.items()}
     size = forecaster.head.size(unit)[..., 0].expand(x.shape[:2])
     return {name: value.numpy() for name, value in outputs.items()}, size.numpy()
@@ -126,18 +127,27 @@ def _by_onnxruntime(
     inits = forecaster.state_init()
     names = [output.name for output in session.get_outputs()]
     state = {name: value.numpy() for name, value in initial_state(inits, len(rows)).items()}
-    forecasts = []
+    of_rows: dict[str, list[Array]] = {name: [] for name in (FORECAST, ANOMALY) if name in names}
     for chunk in np.split(rows, np.cumsum(chunks)[:-1], axis=1):
         outputs = dict(zip(names, session.run(names, {ROWS: chunk, **state}), strict=True))
         state = {name: outputs[next_name(name)] for name in inits}
-        forecasts.append(outputs[FORECAST])
+        for name, parts in of_rows.items():
+            parts.append(outputs[name])
     # The read-out is of the state that comes in: one more row shows that of the last.
     outputs = dict(zip(names, session.run(names, {ROWS: rows[:, :1], **state}), strict=True))
     return {
-        FORECAST: np.concatenate(forecasts, axis=1),
+        **{name: np.concatenate(parts, axis=1) for name, parts in of_rows.items()},
         READ_OUT: outputs[READ_OUT],
         **{next_name(name): value for name, value in state.items()},
     }
+
+
+def _of_scores(found: Array, expected: Array, difference: Array) -> float:
+    """Probabilities as they are; rows without a score are the same ones, or nothing is equal."""
+    missing = np.isnan(expected)
+    return (
+        float("nan") if (np.isnan(found) != missing).any() else float(difference[~missing].max(initial=0.0))
+    )
 
 
 def _differences(
@@ -146,6 +156,9 @@ def _differences(
     units = {FORECAST: scale[:, :, None, None], READ_OUT: scale[:, -1, None, None]}
     for name, value in expected.items():
         difference = np.abs(found[name].astype(np.float64) - value)
+        if name == ANOMALY:
+            yield name, _of_scores(found[name], value, difference)
+            continue
         if name in units:
             rounding = np.spacing(np.abs(value).astype(np.float32)).astype(np.float64)
             yield name, float((np.maximum(difference - rounding, 0.0) / units[name]).max())

@@ -77,6 +77,10 @@ class TrainSettings(BaseModel):
     quantile_levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.1, 0.5, 0.9), min_length=1, description="quantiles to forecast, ascending"
     )
+    calibrate: bool = Field(
+        False, description="let each session's own errors move its quantile levels while it streams"
+    )
+    anomaly: bool = Field(False, description="score each row by the forecast that was made before it")
 
     max_epochs: int = Field(100, ge=1, description="epochs at most")
     patience: int = Field(15, ge=1, description="epochs without improvement before training stops")

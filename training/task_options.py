@@ -86,6 +86,21 @@ def check_task(settings: "TrainSettings") -> None:
             f"features only, as {s.target} is what is predicted",
             s.target,
         ),
+        *(
+            (
+                not given or (s.task == "regression" and s.decoder != "roll-out" and not s.lag),
+                option,
+                "no, as it takes a regression that is neither rolled out nor waits for rows",
+                given,
+            )
+            for option, given in (("calibrate", s.calibrate), ("anomaly", s.anomaly))
+        ),
+        (
+            not (s.calibrate or s.anomaly) or len(s.quantile_levels) > 1,
+            "quantile_levels",
+            "two or more, as calibrate and anomaly go by the distance between them",
+            s.quantile_levels,
+        ),
         (s.target not in s.categorical, "categorical", "covariates, not the target", s.target),
         *_role_rules(s),
         (not is_text or s.task == "next-symbol", "task", "next-symbol for a plain text", s.task),

@@ -21,7 +21,9 @@ from tests.task_models import TASKS, graph_of, of_cell
 from training.export import state_specs
 from training.parity import TOLERANCE
 
-GRID = [(cell, task) for task in TASKS for cell in CELLS]
+GRID = [
+    (cell, task) for task in TASKS for cell in CELLS if not (task == "watched" and CELLS[cell].looks_ahead)
+]
 # An embedded symbol that a cell reads at once, and one that waits in its state.
 PAIRS = {("gru", "next-symbol"), ("bidirectional", "next-symbol")}
 EXPORTED = GRID if os.environ.get("TASKS_LONG") else [

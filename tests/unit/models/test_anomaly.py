@@ -1,0 +1,76 @@
+"""Anomaly scores: where a value lies in the forecast before it, and how unusual rows are of late."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from scipy.stats import norm
+
+from models.anomaly import Anomaly, upper_tail
+from models.heads.deviates import normal_deviates
+from models.state import State, initial_state
+
+LEVELS = (0.1, 0.5, 0.9)
+Floats = npt.NDArray[np.float64]
+
+
+def _score(anomaly: Anomaly, y: Floats, state: State | None = None) -> tuple[Floats, State]:
+    """Scores (T, 2) of values y (T,), each forecast to be standard normal."""
+    normal = torch.tensor(normal_deviates(np.array(LEVELS)), dtype=torch.float32)
+    state = initial_state(anomaly.state_init(), 1) if state is None else state
+    scores, after = anomaly(torch.from_numpy(y)[None, :, None], normal.expand(1, len(y), 3), state)
+    return scores[0].double().numpy(), after
+
+
+def test_the_position_is_that_of_the_distribution() -> None:
+    """Of a normal forecast the position is the normal's own, between the levels and beyond them."""
+    values = np.array([-3.0, -1.5, -0.4, 0.0, 0.9, 1.2816, 2.5])
+    scores, _ = _score(Anomaly(LEVELS), np.concatenate([np.zeros(5), values]))
+    np.testing.assert_allclose(scores[5:, 0], norm.cdf(values), rtol=0.004, atol=1e-5)
+
+
+def test_a_row_without_a_forecast_or_a_value_has_no_score() -> None:
+    """The first rows, until a forecast counts, and missing values are NaN in both columns."""
+    y = np.zeros(9)
+    y[6] = np.nan
+    scores, _ = _score(Anomaly(LEVELS), y)
+    assert np.isnan(scores).all(axis=1).tolist() == [True] * 4 + [False, False, True, False, False]
+    assert np.isnan(scores).any(axis=1).tolist() == np.isnan(scores).all(axis=1).tolist()
+
+
+def test_a_run_of_surprises_has_a_small_tail_probability() -> None:
+    """Ordinary rows are ordinary; ten rows three deviations off are not, and are forgotten after a while."""
+    y = np.random.default_rng(0).normal(size=1500)
+    y[1200:1210] = 3.0
+    tail = _score(Anomaly(LEVELS), y)[0][:, 1]
+    assert np.mean(tail[200:1200] < 0.01) < 0.03
+    assert tail[1209] < 1e-6
+    assert tail[1300:].min() > 1e-4
+
+
+def test_what_is_usual_is_learned() -> None:
+    """A series that is always badly forecast is not anomalous for it."""
+    tail = _score(Anomaly(LEVELS), 4 * np.random.default_rng(1).normal(size=1500))[0][:, 1]
+    assert np.median(tail[500:]) > 0.2
+
+
+def test_chunks_do_not_matter() -> None:
+    """Rows one by one, some missing, give the scores and the state of the rows at once."""
+    y = np.random.default_rng(2).normal(size=60)
+    y[[3, 20, 21]] = np.nan
+    anomaly = Anomaly(LEVELS)
+    whole, whole_state = _score(anomaly, y)
+    state, parts = None, []
+    for row in range(len(y)):
+        part, state = _score(anomaly, y[row : row + 1], state)
+        parts.append(part)
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
+    assert state is not None
+    for name, value in whole_state.items():
+        np.testing.assert_allclose(state[name], value, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("x", [-6.0, -1.0, 0.0, 0.5, 3.0, 9.0])
+def test_the_tail_is_the_normals(x: float) -> None:
+    """Within a third of a per cent, far out too."""
+    assert float(upper_tail(torch.tensor(x))) == pytest.approx(norm.sf(x), rel=0.0034)
