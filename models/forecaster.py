@@ -24,8 +24,8 @@ class Architecture:
 
     Either quantile levels or labels are the columns of a forecast, by `task`. `categories` says of each
     feature how many it has, 0 for a number; empty where all features are numbers. `look_ahead` is what each
-    layer waits for, see `models.cells.bidirectional`. `future` and `static` are indices of features. `calibrate` and
-    `anomaly` are as in `models.watch`.
+    layer waits for, see `models.cells.bidirectional`. `future` and `static` are indices of features.
+    `calibrate` and `anomaly` are as in `models.watch`.
     """
 
     cell: str
