@@ -1,5 +1,6 @@
 # The server without torch, and a demonstration model that is trained on the way.
-# `docker run -p 50051:50051 IMAGE` serves that model; `-v DIR:/models` serves yours.
+# `docker run -p 127.0.0.1:50051:50051 IMAGE --insecure` serves that model; `-v DIR:/models` serves yours.
+# In a container the server cannot see who reaches it: it wants --tls-cert and --tls-key, or --insecure.
 # BASE is any Debian image with Python 3.11 or newer, its venv and its pip.
 # DEVICE=cuda is the image for NVIDIA GPUs: CUDA and cuDNN come as Python packages, the driver from the host.
 ARG BASE=python:3.11-slim

@@ -5,16 +5,27 @@ from typing import Annotated
 
 import typer
 
+from cli.connection import Connection, connects
 
+_HERE = Connection()
+
+
+@connects
 def health(
-    server: Annotated[str, typer.Option("--server", help="Host and port of the server.")] = "localhost:50051",
+    connection: Connection = _HERE,
     timeout_s: Annotated[float, typer.Option("--timeout-s", help="Seconds to wait for an answer.")] = 3.0,
 ) -> None:
     """Ask a server whether it is serving; exits 0 or 1."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    with grpc.insecure_channel(server) as channel:
+    server = connection.server
+    try:
+        opened = connection.channel()
+    except (OSError, ValueError) as error:
+        print(f"statecast health: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    with opened as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
             reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)

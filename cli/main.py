@@ -18,6 +18,7 @@ COMMANDS = {
     "sessions": "List, show, copy, reset, move and end the sessions of a server.",
     "store": "Check, compact and migrate the file that sessions outlive a server in.",
     "keys": "Make keys that seal the states which callers carry.",
+    "tokens": "Make tokens that tell callers, and their tenants, apart.",
     "health": "Ask a server whether it is serving; exits 0 or 1.",
     "demo": "Train, serve, stream, score and draw, on the demonstration series or a file.",
     "demo-data": "Print the demonstration series, weekly CO2, as CSV.",

@@ -48,7 +48,7 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     )
     # Rich would take what stands in brackets for markup.
     help_text = escape(f"{field.description or ''}{default}")
-    if field.annotation is bool:
+    if _plain(field) is bool:
         option = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, show_default=False)
         return _parameter(name, Annotated[bool | None, option])
     option = typer.Option(f"--{dashed}", help=help_text, metavar=_metavar(field), show_default=False)

@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.connection import Connection, connects
+
 if TYPE_CHECKING:
     from statecast import SessionInfo, Sessions, StatecastError
 
 # How the exit status tells what happened.
 _REFUSED, _NOT_ASKED = 1, 2
 
-Server = Annotated[str, typer.Option("--server", "--address", help="Host and port of the server.")]
 Model = Annotated[str | None, typer.Option("--model", help="Model name; needless where only one is served.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
 Ids = Annotated[list[str], typer.Argument(metavar="SESSION", help="Ids of sessions.")]
 Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
 Prefix = Annotated[str, typer.Argument(help="Only sessions whose id begins so.")]
-_LOCAL = "localhost:50051"
 _RETRY_BUDGET_S = 3.0
+_HERE = Connection()
 
 sessions = typer.Typer(
     add_completion=False,
@@ -37,17 +38,18 @@ sessions = typer.Typer(
 
 
 @sessions.command()
+@connects
 def ls(
     prefix: Prefix = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Sessions at most. [default: all]")] = None,
     model: Model = None,
-    server: Server = _LOCAL,
+    connection: Connection = _HERE,
     as_json: Json = False,
 ) -> None:
     """List sessions."""
     from cli.sessions_output import print_json, print_table
 
-    with _served("ls", server, model) as served:
+    with _served("ls", connection, model) as served:
         found = itertools.islice(served.list(prefix), limit)
         if not as_json:
             print_table(found)
@@ -57,48 +59,52 @@ def ls(
 
 
 @sessions.command()
-def show(session: Id, model: Model = None, server: Server = _LOCAL, as_json: Json = False) -> None:
+@connects
+def show(session: Id, model: Model = None, connection: Connection = _HERE, as_json: Json = False) -> None:
     """Print what is known of a session."""
     from cli.sessions_output import print_json, print_one
 
-    with _served("show", server, model) as served:
+    with _served("show", connection, model) as served:
         (print_json if as_json else print_one)(served.get(session))
 
 
 @sessions.command()
+@connects
 def fork(
     session: Id,
     copy: Annotated[str, typer.Argument(help="The copy's id.")],
     model: Model = None,
-    server: Server = _LOCAL,
+    connection: Connection = _HERE,
     as_json: Json = False,
 ) -> None:
     """Copy a session, to ask "what if" of the copy; the original stays as it is."""
-    with _served("fork", server, model) as served:
+    with _served("fork", connection, model) as served:
         _tell(served.fork(session, copy), as_json, f"copied {session} to {copy}")
 
 
 @sessions.command()
-def reset(ids: Ids, model: Model = None, server: Server = _LOCAL, as_json: Json = False) -> None:
+@connects
+def reset(ids: Ids, model: Model = None, connection: Connection = _HERE, as_json: Json = False) -> None:
     """Put sessions back to their beginning."""
-    with _served("reset", server, model) as served:
+    with _served("reset", connection, model) as served:
         _each("reset", ids, lambda name: _tell(served.reset(name), as_json, f"reset {name}"))
 
 
 @sessions.command()
+@connects
 def export(
     session: Id,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write. [default: standard output]")
     ] = None,
     model: Model = None,
-    server: Server = _LOCAL,
+    connection: Connection = _HERE,
     as_json: Json = False,
 ) -> None:
     """Write a session's state to a file, to keep or to move; the session goes on."""
     if output is None and not as_json and sys.stdout.isatty():
         _fail("export", "the state is not for a terminal; name a file with --output FILE", _NOT_ASKED)
-    with _served("export", server, model) as served:
+    with _served("export", connection, model) as served:
         exported = served.export(session)
     if output is not None:
         with _files("export"):
@@ -112,6 +118,7 @@ def export(
 
 
 @sessions.command("import")
+@connects
 def import_(
     file: Annotated[str, typer.Argument(help="A file that export wrote, or - for a pipe.")],
     session: Annotated[
@@ -121,30 +128,34 @@ def import_(
         bool, typer.Option("--overwrite", help="Replace a session that has the id.")
     ] = False,
     model: Model = None,
-    server: Server = _LOCAL,
+    connection: Connection = _HERE,
     as_json: Json = False,
 ) -> None:
     """Open a session from a file that export wrote."""
     with _files("import"):
         exported = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         name = session if session is not None else _id_of(file, exported)
-    with _served("import", server, model) as served:
+    with _served("import", connection, model) as served:
         _tell(served.import_(name, exported, overwrite=overwrite), as_json, f"imported {file} as {name}")
 
 
 @sessions.command()
-def rm(ids: Ids, model: Model = None, server: Server = _LOCAL, as_json: Json = False) -> None:
+@connects
+def rm(ids: Ids, model: Model = None, connection: Connection = _HERE, as_json: Json = False) -> None:
     """End sessions: the server forgets their states."""
-    with _served("rm", server, model) as served:
+    with _served("rm", connection, model) as served:
         _each("rm", ids, lambda name: _tell(served.delete(name), as_json, f"ended {name}", session=name))
 
 
 @sessions.command()
-def watch(prefix: Prefix = "", model: Model = None, server: Server = _LOCAL, as_json: Json = False) -> None:
+@connects
+def watch(
+    prefix: Prefix = "", model: Model = None, connection: Connection = _HERE, as_json: Json = False
+) -> None:
     """Print what happens to sessions beside their rows, from now on, until it is interrupted."""
     from cli.sessions_output import print_json
 
-    with _served("watch", server, model) as served, contextlib.suppress(KeyboardInterrupt):
+    with _served("watch", connection, model) as served, contextlib.suppress(KeyboardInterrupt):
         for event in served.watch(prefix):
             if as_json:
                 print_json(event.session, event=event.kind, num_missed=event.num_missed)
@@ -157,22 +168,22 @@ def watch(prefix: Prefix = "", model: Model = None, server: Server = _LOCAL, as_
 
 
 @contextlib.contextmanager
-def _served(command: str, server: str, model: str | None) -> "Iterator[Sessions]":
+def _served(command: str, connection: Connection, model: str | None) -> "Iterator[Sessions]":
     """The sessions of a model; whatever goes wrong is one line and an exit status."""
     from cli.served_model import only_model
-    from statecast import Client, StatecastError, Unanswered
+    from statecast import StatecastError, Unanswered
 
     try:
-        with Client(server, retry_budget_s=_RETRY_BUDGET_S) as client:
+        with connection.client(retry_budget_s=_RETRY_BUDGET_S) as client:
             yield client.sessions(model or only_model(client))
     except BrokenPipeError:
         # Whoever read our output has had enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Unanswered as error:
-        _fail(command, f"{server}: {error}; --server names another", _NOT_ASKED)
+        _fail(command, f"{connection.server}: {error}; --server names another", _NOT_ASKED)
     except StatecastError as error:
         _fail(command, f"{error}{_advice(command, error)}", _REFUSED)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         _fail(command, str(error), _NOT_ASKED)
 
 

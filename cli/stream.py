@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.connection import Connection, connects
+
 if TYPE_CHECKING:
     from cli.forecast_output import Output
     from cli.observations import Observation
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 # Rows of a file that may be on their way at once; a pipe's go one by one, each answered before the next is
 # read.
 _FILE_DEPTH = 32
+_HERE = Connection()
 
 
 class RowRefused(ValueError):
@@ -39,10 +42,11 @@ class Reply(StrEnum):
     NONE = "none"
 
 
+@connects
 def stream(
     data: Annotated[str, typer.Option(help="CSV file, or - for a pipe.")],
     model: Annotated[str | None, typer.Option(help="Model name; needless where only one is served.")] = None,
-    server: Annotated[str, typer.Option(help="Host and port of the server.")] = "localhost:50051",
+    connection: Connection = _HERE,
     session: Annotated[
         str | None, typer.Option(help=r"Session of rows without unique_id. \[default: the file's name]")
     ] = None,
@@ -58,12 +62,12 @@ def stream(
     ] = 30.0,
 ) -> None:
     """Send rows to a server and print the forecasts that come back."""
-    from statecast import Client, StatecastError, Unanswered
+    from statecast import StatecastError, Unanswered
 
     is_pipe = data == "-"
     session = session or ("stdin" if is_pipe else Path(data).stem)
     try:
-        with _lines(data) as lines, Client(server, retry_budget_s=retry_budget_s) as client:
+        with _lines(data) as lines, connection.client(retry_budget_s=retry_budget_s) as client:
             depth = 1 if is_pipe else _FILE_DEPTH
             _stream(client, lines, model, session, reply, horizon, json_lines, depth)
     except BrokenPipeError:
@@ -75,7 +79,7 @@ def stream(
         if hasattr(error, "line"):
             where = f"{'stdin' if is_pipe else data}, "
         elif isinstance(error, Unanswered):
-            where = f"{server}: "
+            where = f"{connection.server}: "
         print(f"statecast stream: {where}{error}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -61,9 +61,10 @@ def unseal(content: bytes) -> tuple[onnx.ModelProto, Manifest]:
     """
     try:
         model = onnx.load_model_from_string(content)
+        props = [(prop.key, prop.value) for prop in model.metadata_props]
     except Exception as error:  # protobuf's parsers raise several unrelated types
         raise ArtifactError(f"not an ONNX file: {error}") from error
-    text = next((prop.value for prop in model.metadata_props if prop.key == MANIFEST_KEY), None)
+    text = next((value for key, value in props if key == MANIFEST_KEY), None)
     if text is None:
         raise ArtifactError(f"no manifest: the file's metadata has no {MANIFEST_KEY!r}")
     try:

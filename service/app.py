@@ -5,6 +5,7 @@ import functools
 import gc
 import os
 import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,16 @@ from service.errors import InvalidSettings, StoreRefused, StoreUnavailable
 from service.loading import ModelLoader
 from service.rpc.forecast_service import ForecastService
 from service.rpc.frames import FrameLimits
+from service.rpc.gate import Gate
 from service.rpc.inference import grpc_service_pb2
 from service.rpc.model_service import ModelService
 from service.rpc.observing import Observing
 from service.rpc.oip.contract import InferenceLimits
 from service.rpc.oip.service import InferenceService
 from service.rpc.session_service import SessionService
+from service.rpc.tls import Certificates
+from service.security.addresses import check_exposure, is_local
+from service.security.authenticator import Authenticator, has_tenants
 from service.serving import Serving
 from service.sessions.catalog import Catalog
 from service.sessions.plan import StepLimits
@@ -75,8 +80,28 @@ def load_models(settings: Settings) -> list[ServedModel]:
 
 
 def _loader(settings: Settings) -> ModelLoader:
-    capacity = min(settings.max_resident_sessions, settings.max_sessions)
-    return ModelLoader(settings.repository, settings.device, settings.intra_op_threads, capacity)
+    capacity = settings.max_resident_sessions
+    if not has_tenants(settings):
+        capacity = min(capacity, settings.max_sessions)
+    return ModelLoader(
+        settings.repository, settings.device, settings.intra_op_threads, capacity, settings.max_model_bytes
+    )
+
+
+def certificates_of(settings: Settings) -> Certificates | None:
+    """What the port is secured with, None for clear text.
+
+    Raises:
+        InvalidSettings: a file is wrong, or clear text would be spoken where others can hear it.
+    """
+    check_exposure(settings.address, has_tls=settings.has_tls, insecure=settings.insecure)
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise InvalidSettings("tls_cert and tls_key: expected both or neither")
+    if settings.tls_cert is None or settings.tls_key is None:
+        if settings.tls_client_ca is not None:
+            raise InvalidSettings("tls_client_ca: expected tls_cert and tls_key beside it")
+        return None
+    return Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
 
 class Server:
@@ -84,6 +109,7 @@ class Server:
 
     def __init__(self, settings: Settings, models: list[ServedModel], clock: Clock) -> None:
         self._settings = settings
+        self._certificates = certificates_of(settings)
         self._clock = clock
         self._failed = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
@@ -104,8 +130,9 @@ class Server:
         self._catalog = Catalog({model.name: self._worker(model) for model in models})
         self._serving = Serving(_loader(settings), self._catalog, self._executor, self._start_worker)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._authenticator = Authenticator(settings, clock)
         self._grpc = grpc.aio.server(
-            interceptors=[Observing(self._requests, self._tracing)],
+            interceptors=[*self._gates(), Observing(self._requests, self._tracing)],
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
@@ -130,7 +157,7 @@ class Server:
             self._watcher = asyncio.create_task(self._serving.watch(self._settings.watch_s))
         host = self._settings.address.rpartition(":")[0]
         try:
-            port = self._grpc.add_insecure_port(self._settings.address)
+            port = self._listen(self._settings.address)
         except RuntimeError as error:
             raise InvalidSettings(f"address {self._settings.address}: cannot listen there") from error
         await self._grpc.start()
@@ -151,6 +178,11 @@ class Server:
         http = HttpServer(self._settings.http_address, routes(registry, is_ready))
         _log.info("http", address=http.address)
         return http
+
+    def _listen(self, address: str) -> int:
+        if self._certificates is None:
+            return self._grpc.add_insecure_port(address)
+        return self._grpc.add_secure_port(address, self._certificates.credentials())
 
     async def wait_for_failure(self) -> None:
         """Return when a worker has ended, which only a defect makes it do."""
@@ -223,12 +255,14 @@ class Server:
         steps = StepLimits(s.max_gap_steps, s.max_rows_per_chunk + s.max_gap_steps)
         limits = Limits(
             s.session_ttl_s,
-            s.max_sessions,
+            # Of each tenant, where there are any, and then of all of them as many as they have.
+            sys.maxsize if has_tenants(s) else s.max_sessions,
             s.max_batch_size,
             s.max_queued_rows,
             _MAX_INLINE_ROWS,
             steps,
             s.recent_rows,
+            s.max_sessions if has_tenants(s) else None,
         )
         fetch = functools.partial(self._fetch, model.name)
         return SessionWorker(model, limits, self._clock, self._executor, self._store, fetch, self._tracing)
@@ -247,9 +281,27 @@ class Server:
             ModelService(self._catalog, self._serving), self._grpc
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        if self._settings.reflection:
+        if self._has_reflection:
             names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._grpc)
+
+    @property
+    def _is_guarded(self) -> bool:
+        """Whether nobody unknown can call."""
+        return self._authenticator.asks or is_local(self._settings.address)
+
+    @property
+    def _has_reflection(self) -> bool:
+        chosen = self._settings.reflection
+        return self._is_guarded if chosen is None else chosen
+
+    def _gates(self) -> list[Gate]:
+        """None on a machine's own address without tokens: calls there cost what they did."""
+        chosen = self._settings.admin_calls
+        has_operators = self._is_guarded if chosen is None else chosen
+        if has_operators and not self._authenticator.asks:
+            return []
+        return [Gate(self._authenticator, self._requests, has_operators=has_operators)]
 
     def _inference_service(self) -> InferenceService:
         s = self._settings
@@ -305,4 +357,6 @@ def serve(settings: Settings) -> int:
         StartupError: the server cannot start as it was told to.
     """
     configure_logs(settings.log_format, settings.log_level)
+    # Before models are loaded, which may take long.
+    certificates_of(settings)
     return uvloop.run(_serve(settings, load_models(settings)))

@@ -7,6 +7,9 @@
     ├── PositionConflict      rows would be lost: send from the committed position
     ├── QueueFull             too many rows wait: back off
     ├── TooManySessions       no room for another session
+    ├── RateLimited           the tenant has sent more rows than it may: back off
+    ├── Unauthenticated       nobody knows who calls: show a token that is valid
+    ├── PermissionDenied      the caller is known, and the call is not for it
     ├── DeadlinePassed        the caller's deadline came before the rows' turn
     ├── Draining              the server is going away and took nothing of this
     ├── StoreUnavailable      the store cannot be reached or written: send again later
@@ -27,7 +30,10 @@
 Errors hold fields and never import grpc.
 """
 
+import re
 from collections.abc import Sequence
+
+from service.tenant import own_id
 
 
 class StatecastError(Exception):
@@ -54,8 +60,8 @@ class UnknownSession(StatecastError):
     """There is no such session."""
 
     def __init__(self, model: str, session_id: str) -> None:
-        self.model, self.session_id = model, session_id
-        super().__init__(f"model {model!r} has no session {session_id!r}")
+        self.model, self.session_id = model, own_id(session_id)
+        super().__init__(f"model {model!r} has no session {self.session_id!r}")
 
 
 class PositionConflict(StatecastError):
@@ -82,6 +88,32 @@ class TooManySessions(StatecastError):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         super().__init__(f"{limit} sessions are open already (max_sessions); delete some or raise the limit")
+
+
+class RateLimited(StatecastError):
+    """The tenant has sent more rows than it may."""
+
+    def __init__(self, rows_per_s: float, retry_after_s: float) -> None:
+        self.rows_per_s, self.retry_after_s = rows_per_s, retry_after_s
+        super().__init__(
+            f"more than {rows_per_s:g} rows a second (tenant_rows_per_s); retry in {retry_after_s:.3g} s"
+        )
+
+
+class Unauthenticated(StatecastError):
+    """Nobody knows who calls."""
+
+    def __init__(self, reason: str = "expected a valid token, authorization: Bearer ...") -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class PermissionDenied(StatecastError):
+    """The caller is known, and the call is not for it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class DeadlinePassed(StatecastError):
@@ -111,9 +143,8 @@ class TokenLost(StatecastError):
 
     def __init__(self, session_ids: list[str]) -> None:
         self.session_ids = session_ids
-        super().__init__(
-            f"another replica has taken over {', '.join(map(repr, session_ids[:3]))}; send again"
-        )
+        named = ", ".join(repr(own_id(key)) for key in session_ids[:3])
+        super().__init__(f"another replica has taken over {named}; send again")
 
 
 class UpgradeRefused(StatecastError):
@@ -138,8 +169,8 @@ class SessionExists(StatecastError):
     """A session has the id already; it stands as before."""
 
     def __init__(self, model: str, session_id: str) -> None:
-        self.model, self.session_id = model, session_id
-        super().__init__(f"model {model!r} has a session {session_id!r} already")
+        self.model, self.session_id = model, own_id(session_id)
+        super().__init__(f"model {model!r} has a session {self.session_id!r} already")
 
 
 class ForeignState(StatecastError):
@@ -195,8 +226,9 @@ class StoreRefused(StartupError):
     """The store cannot be had: its file is damaged, foreign or another process's, its server is not there."""
 
     def __init__(self, store: str, reason: str) -> None:
-        self.store, self.reason = store, reason
-        super().__init__(f"store {store}: {reason}")
+        # A password in the URL is nobody's to read in a log.
+        self.store, self.reason = re.sub("//[^@/]*@", "//...@", store), reason
+        super().__init__(f"store {self.store}: {reason}")
 
 
 class DeviceUnavailable(StartupError):

@@ -2,14 +2,21 @@
 
 from service.engine.model import ServedModel, prepare
 from service.errors import ModelRefused, UnknownVersion
-from service.repository import ModelFile, latest_versions, load, versions_of
+from service.repository import MAX_MODEL_BYTES, ModelFile, latest_versions, load, versions_of
 
 
 class ModelLoader:
     """Loads versions of models, each with room for the same number of sessions in memory."""
 
-    def __init__(self, repository: str, device: str, intra_op_threads: int, capacity: int) -> None:
-        self._repository = repository
+    def __init__(
+        self,
+        repository: str,
+        device: str,
+        intra_op_threads: int,
+        capacity: int,
+        max_model_bytes: int = MAX_MODEL_BYTES,
+    ) -> None:
+        self._repository, self._max_bytes = repository, max_model_bytes
         self._device, self._threads, self._capacity = device, intra_op_threads, capacity
         # What each file's digest was found to be: versions are not rewritten.
         self._digests: dict[str, str] = {}
@@ -28,7 +35,9 @@ class ModelLoader:
         Raises:
             StartupError: it is refused, or the device is not there.
         """
-        return prepare(load(self._repository, file), self._device, self._threads, self._capacity)
+        return prepare(
+            load(self._repository, file, self._max_bytes), self._device, self._threads, self._capacity
+        )
 
     def find(self, name: str, version: int) -> ModelFile:
         """A version of the repository; 0 is the highest.
@@ -48,7 +57,7 @@ class ModelLoader:
             if self._digests.get(file.path, digest) != digest:
                 continue
             try:
-                loaded = load(self._repository, file)
+                loaded = load(self._repository, file, self._max_bytes)
             except ModelRefused:
                 continue
             self._digests[file.path] = loaded.manifest.digest

@@ -6,10 +6,12 @@ import fsspec
 import onnx
 
 from models.artifact import ArtifactError, unseal
+from models.graph_rules import check_graph, check_size
 from models.manifest import Manifest
 from service.errors import ModelRefused, StartupError
 
 _FILE = "model.onnx"
+MAX_MODEL_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,22 @@ def _find(repository: str, name: str) -> list[ModelFile]:
     return sorted(found, key=lambda file: file.version)
 
 
-def load(repository: str, file: ModelFile) -> LoadedModel:
+def load(repository: str, file: ModelFile, max_bytes: int = MAX_MODEL_BYTES) -> LoadedModel:
     """Read and check one version.
 
     Raises:
-        ModelRefused: not a statecast model, or damaged.
+        ModelRefused: not a statecast model, damaged, larger than `max_bytes`, or with what no graph from
+            elsewhere may hold.
     """
     system, _ = fsspec.core.url_to_fs(repository)
+    size = system.info(file.path)["size"]
+    if size is None or size > max_bytes:
+        raise ModelRefused(file.path, f"expected at most {max_bytes} bytes (max_model_bytes), found {size}")
     try:
-        graph, manifest = unseal(system.cat_file(file.path))
+        # Not one byte more than was found: it may grow meanwhile.
+        graph, manifest = unseal(system.cat_file(file.path, 0, size))
+        check_size(manifest)
+        check_graph(graph)
     except ArtifactError as error:
         raise ModelRefused(file.path, str(error)) from error
     return LoadedModel(file, graph, manifest)

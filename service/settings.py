@@ -17,8 +17,10 @@ from pydantic_settings import (
 from service.errors import InvalidSettings
 
 _PREFIX = "STATECAST_"
-# The environment's name for the settings file; every other STATECAST_ variable is a field below.
+# The environment's name for the settings file; every other STATECAST_ variable is a field below,
 _CONFIG_VARIABLE = f"{_PREFIX}CONFIG"
+# or the commands' that ask a server, which may stand beside it in one container.
+_CLIENT_VARIABLES = {f"{_PREFIX}TOKEN", f"{_PREFIX}TOKEN_FILE"}
 
 
 class Settings(BaseSettings):
@@ -44,7 +46,11 @@ class Settings(BaseSettings):
     durability: Literal["process", "power"] = Field(
         "process", description="what an answered row outlives in SQLite: kill -9, or also a power cut"
     )
-    max_sessions: int = Field(1_000_000, ge=1, description="sessions per model, in memory and in the store")
+    max_sessions: int = Field(
+        1_000_000,
+        ge=1,
+        description="sessions per model, and tenant where there are any, in memory and in the store",
+    )
     max_resident_sessions: int = Field(
         1_000_000, ge=1, description="sessions per model in memory; the longest idle leave for the store"
     )
@@ -85,9 +91,48 @@ class Settings(BaseSettings):
     trace_ratio: float = Field(
         1.0, ge=0, le=1, description="share of calls traced whose caller has not decided it"
     )
-    reflection: bool = Field(True, description="answer gRPC reflection, so that generic clients find the API")
+    reflection: bool | None = Field(
+        None,
+        description="answer gRPC reflection, so that generic clients find the API; if unsaid, where callers "
+        "show tokens, or only this machine can reach the address",
+    )
+    # Security: see docs/security.md.
+    tls_cert: Path | None = Field(None, description="PEM certificate chain; read again when it changes")
+    tls_key: Path | None = Field(None, description="PEM key of tls_cert, without a password")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM certificates of authorities; callers without one of theirs are turned away"
+    )
+    tls_client_tenants: bool = Field(
+        False, description="the common name of a caller's certificate is its tenant, where it shows no token"
+    )
+    tokens: Path | None = Field(
+        None,
+        description="file of tokens and their tenants (`statecast tokens new FILE`); callers must show one",
+    )
+    jwks: str = Field("", description="file or https URL with the public keys of those who sign tokens (JWT)")
+    jwt_issuer: str = Field("", description="who must have signed a JWT (claim iss)")
+    jwt_audience: str = Field("", description="whom a JWT must be for (claim aud)")
+    jwt_tenant_claim: str = Field("tenant", description="the claim of a JWT that names its tenant")
+    jwt_role_claim: str = Field("role", description="the claim of a JWT that holds predict or operate")
+    max_model_bytes: int = Field(1 << 30, ge=1, description="size of a model file; larger ones are refused")
+    tenant_rows_per_s: float = Field(
+        0.0, ge=0, description="rows a second that each tenant may send; 0 sets no bound"
+    )
+    admin_calls: bool | None = Field(
+        None,
+        description="take calls that load and unload models; if unsaid, from operators where callers show "
+        "tokens, or from all where only this machine can reach the address",
+    )
+    insecure: bool = Field(
+        False, description="listen in clear text where other machines can connect; for trusted networks"
+    )
     log_format: Literal["console", "json"] = Field("console", description="how log lines are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the port speaks TLS."""
+        return self.tls_cert is not None
 
     @property
     def store_url(self) -> str:
@@ -130,7 +175,7 @@ class Settings(BaseSettings):
 
 
 def _refuse_unknown_variables(fields: set[str]) -> None:
-    known = {_PREFIX + name.upper() for name in fields} | {_CONFIG_VARIABLE}
+    known = {_PREFIX + name.upper() for name in fields} | {_CONFIG_VARIABLE} | _CLIENT_VARIABLES
     for variable in sorted(os.environ):
         if variable.upper().startswith(_PREFIX) and variable.upper() not in known:
             raise InvalidSettings(f"{variable} is not a setting{_nearest(variable.upper(), known)}")

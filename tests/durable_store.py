@@ -99,8 +99,8 @@ class DurableStore:
         ]
         return listed, names[limit - 1] if len(names) > limit else ""
 
-    async def count(self, _model):
-        return len(self.records)
+    async def count(self, _model, prefix=""):
+        return sum(name.startswith(prefix) for name in self.records)
 
     async def recover(self, _model, _num_features):
         return Recovered()

@@ -17,6 +17,7 @@ from service.rpc import unary
 from service.rpc.frames import FrameLimits
 from service.rpc.single_rows import SingleRows
 from service.rpc.stream import Stream
+from service.security.caller import tenant
 from service.sessions.catalog import Catalog
 from service.sessions.frame import NO_POSITION, Frame
 from service.sessions.plan import StepLimits
@@ -146,7 +147,9 @@ class OpenStream:
 
     def __init__(self, service, deadline_s):
         self._requests, self._context = HandRequests(), HandContext()
-        self._stream = Stream(service.catalog, service.limits, service.rows, self._context, deadline_s)
+        self._stream = Stream(
+            service.catalog, service.limits, service.rows, self._context, deadline_s, tenant()
+        )
         self._reading = asyncio.create_task(self._stream.read(self._requests))
 
     def send(self, *requests):
@@ -235,7 +238,7 @@ class SumService:
     def call(self, request, deadline_s=math.inf):
         """Begin a unary call; a task."""
         worker, rows = self.workers[request.model], self.rows[request.model]
-        return asyncio.ensure_future(unary.forecast(request, worker, rows, self.limits, deadline_s))
+        return asyncio.ensure_future(unary.forecast(request, worker, rows, self.limits, deadline_s, tenant()))
 
     def standing(self, session_id, name=None):
         """A session as it stands, or None for none; of the first model where no name is given."""

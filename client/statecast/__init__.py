@@ -1,5 +1,6 @@
 """Client for statecast: rows of series in, forecasts out, each row applied exactly once."""
 
+from statecast.access import Tls, token_file
 from statecast.async_carried import AsyncCarriedSession
 from statecast.async_client import AsyncClient, AsyncSession
 from statecast.async_rows import AsyncStreamSession
@@ -13,12 +14,14 @@ from statecast.errors import (
     InvalidRequest,
     NotFound,
     Overloaded,
+    PermissionDenied,
     PositionConflict,
     SessionMismatch,
     StatecastError,
     TakenOver,
     Unacknowledged,
     Unanswered,
+    Unauthenticated,
     Unavailable,
     Unsupported,
 )
@@ -56,6 +59,7 @@ __all__ = [
     "NotFound",
     "Overloaded",
     "PendingFrame",
+    "PermissionDenied",
     "PositionConflict",
     "Session",
     "SessionEvent",
@@ -66,9 +70,12 @@ __all__ = [
     "Stream",
     "StreamSession",
     "TakenOver",
+    "Tls",
     "Unacknowledged",
     "Unanswered",
+    "Unauthenticated",
     "Unavailable",
     "Unsupported",
     "Watch",
+    "token_file",
 ]

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Self
 
 import grpc
 
 from statecast import flow, status
+from statecast.access import Tls, Token, access
 from statecast.async_carried import AsyncCarriedSession
 from statecast.async_sessions import AsyncSessions, opened
 from statecast.async_stream import AsyncStream, remote, run
@@ -36,14 +38,17 @@ class AsyncClient:
         retry_budget_s: float = 30.0,
         attempt_timeout_s: float = 10.0,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        tls: bool | str | Path | Tls = False,
+        token: Token | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        insecure: bool = False,
         trace: bool = False,
     ) -> None:
         self._tracing = tracing_if(trace)
         self._target = target
         self._policy = RetryPolicy(retry_budget_s, attempt_timeout_s)
         self._max_message_bytes = max_message_bytes
-        self._credentials = credentials
+        self._access = access(target, tls, token, credentials, insecure)
         # Made at the first use: gRPC binds a channel to the loop that runs then.
         self._channel: grpc.aio.Channel | None = None
         self._stubs: Stubs | None = None
@@ -104,12 +109,13 @@ class AsyncClient:
 
     def _method(self, name: str) -> Any:
         if self._stubs is None:
-            settings = options(self._max_message_bytes)
-            if self._credentials is None:
+            shown = self._access
+            settings = [*options(self._max_message_bytes), *shown.options]
+            if shown.credentials is None:
                 self._channel = grpc.aio.insecure_channel(self._target, settings)
             else:
-                self._channel = grpc.aio.secure_channel(self._target, self._credentials, settings)
-            self._stubs = Stubs(self._channel)
+                self._channel = grpc.aio.secure_channel(self._target, shown.credentials, settings)
+            self._stubs = Stubs(self._channel, shown.token)
         return self._stubs.method(name)
 
     def _stream_method(self) -> Any:

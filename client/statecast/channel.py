@@ -4,6 +4,7 @@ from typing import Any
 
 import grpc
 
+from statecast.access import Token, WithToken
 from statecast.v1 import forecast_pb2_grpc, model_pb2_grpc, session_pb2_grpc
 
 # As much as the server takes unless it is told otherwise.
@@ -27,7 +28,8 @@ def options(max_message_bytes: int) -> list[tuple[str, Any]]:
 class Stubs:
     """Calls by name on a channel of `grpc` or `grpc.aio`."""
 
-    def __init__(self, channel: grpc.Channel | Any) -> None:
+    def __init__(self, channel: grpc.Channel | Any, token: Token | None = None) -> None:
+        self._token = token
         self._forecast: Any = forecast_pb2_grpc.ForecastServiceStub(channel)
         self._model: Any = model_pb2_grpc.ModelServiceStub(channel)
         self._session: Any = session_pb2_grpc.SessionServiceStub(channel)
@@ -36,5 +38,6 @@ class Stubs:
         """The callable for an RPC's name."""
         for stub in (self._forecast, self._model, self._session):
             if hasattr(stub, name):
-                return getattr(stub, name)
+                method = getattr(stub, name)
+                return method if self._token is None else WithToken(method, self._token)
         raise LookupError(f"no call named {name!r}")

@@ -8,6 +8,8 @@ StatecastError
 ├── TakenOver           another replica has the session now; nothing was applied, sending again is right
 ├── SessionMismatch     the session, or a state that was sent, belongs to another version of the model
 ├── AccessDenied        credentials are missing or do not suffice
+│   ├── Unauthenticated     the server does not know who calls: no token, or none that is valid
+│   └── PermissionDenied    it does, and the call is not for this caller
 ├── Unsupported         the server is older than this client
 ├── Overloaded          back off; nothing was applied
 ├── Unanswered          no answer came: the rows may have been applied, sending them again is safe
@@ -95,7 +97,17 @@ class SessionMismatch(StatecastError):
 class AccessDenied(StatecastError):
     """Credentials are missing or do not suffice."""
 
-    codes = ("PERMISSION_DENIED", "UNAUTHENTICATED")
+
+class Unauthenticated(AccessDenied):
+    """The server does not know who calls: there was no token, or none that is valid."""
+
+    codes = ("UNAUTHENTICATED",)
+
+
+class PermissionDenied(AccessDenied):
+    """The caller is known, and the call is not for it."""
+
+    codes = ("PERMISSION_DENIED",)
 
 
 class Unsupported(StatecastError):

@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 import grpc
 
 from statecast import flow, status
+from statecast.access import Tls, Token, access
 from statecast.carried_flow import CarriedFlow
 from statecast.channel import MAX_MESSAGE_BYTES, Stubs, options
 from statecast.flow import Call, CallMany, Flow, OpenStream, Pause, Step, T
@@ -34,8 +36,15 @@ class Client:
         retry_budget_s: how long a call goes on trying when the server is away or overloaded.
         attempt_timeout_s: how long one attempt may take before it is tried again.
         max_message_bytes: the largest message to send or take.
-        credentials: for TLS; without them the connection is in clear text.
+        tls: True, a file of authorities' certificates, or `Tls` for more; False is clear text.
+        token: shown with each call, or what gives it; see `statecast.token_file`.
+        credentials: gRPC's own, in place of `tls`.
+        insecure: send the token in clear text to another machine as well.
         trace: make an OpenTelemetry span of each call, in which the server goes on; needs the extra `trace`.
+
+    Raises:
+        ValueError: the token would travel in clear text.
+        OSError: a file cannot be read.
     """
 
     def __init__(
@@ -45,18 +54,22 @@ class Client:
         retry_budget_s: float = 30.0,
         attempt_timeout_s: float = 10.0,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        tls: bool | str | Path | Tls = False,
+        token: Token | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        insecure: bool = False,
         trace: bool = False,
     ) -> None:
         self._tracing = tracing_if(trace)
         self._policy = RetryPolicy(retry_budget_s, attempt_timeout_s)
         self._max_message_bytes = max_message_bytes
-        settings = options(max_message_bytes)
-        if credentials is None:
+        shown = access(target, tls, token, credentials, insecure)
+        settings = [*options(max_message_bytes), *shown.options]
+        if shown.credentials is None:
             self._channel = grpc.insecure_channel(target, settings)
         else:
-            self._channel = grpc.secure_channel(target, credentials, settings)
-        self._stubs = Stubs(self._channel)
+            self._channel = grpc.secure_channel(target, shown.credentials, settings)
+        self._stubs = Stubs(self._channel, shown.token)
 
     def models(self) -> tuple[Model, ...]:
         """Every model that is served, by name."""

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 import structlog
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NotImplemented,
+    RuntimeException,
+)
 
 from models.frequency import Frequency
 from models.manifest import Manifest
@@ -18,6 +25,9 @@ from service.errors import ModelRefused
 from service.repository import LoadedModel
 
 _log = structlog.get_logger()
+
+# What ONNX Runtime says of a graph that it cannot run.
+_REFUSALS = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
 
 
 @dataclass(frozen=True)
@@ -48,12 +58,12 @@ def prepare(loaded: LoadedModel, device: str, intra_op_threads: int, capacity: i
     """
     manifest = loaded.manifest
     try:
-        graphs = split(loaded.graph, manifest)
+        graphs = _split(loaded)
         num_threads = intra_op_threads or (
             threads.choose(graphs.forecast, manifest) if device == "cpu" else 1
         )
         runner = _runner(graphs, loaded, device, num_threads, capacity)
-    except (Fail, InvalidArgument, InvalidGraph) as error:
+    except _REFUSALS as error:
         raise ModelRefused(loaded.file.path, f"ONNX Runtime refuses the graph: {error}") from error
     except MemoryError as error:
         needed = f"{capacity} sessions of {manifest.state_bytes} bytes (max_sessions)"
@@ -61,6 +71,13 @@ def prepare(loaded: LoadedModel, device: str, intra_op_threads: int, capacity: i
     frequency = Frequency.parse(manifest.frequency)
     name, version = loaded.file.name, loaded.file.version
     return ServedModel(name, version, manifest, frequency, capacity, runner, num_threads)
+
+
+def _split(loaded: LoadedModel) -> Graphs:
+    try:
+        return split(loaded.graph, loaded.manifest)
+    except Exception as error:  # a graph from elsewhere breaks onnx's tools in ways of its own
+        raise ModelRefused(loaded.file.path, f"its graph cannot be cut: {error}") from error
 
 
 def _runner(graphs: Graphs, loaded: LoadedModel, device: str, intra_op_threads: int, capacity: int) -> Runner:

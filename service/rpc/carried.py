@@ -7,6 +7,7 @@ import numpy as np
 from service.errors import InvalidRequest
 from service.rpc import asked, unary
 from service.rpc.frames import FrameLimits
+from service.security.caller import Tenant
 from service.sessions.frame import Frame
 from service.sessions.seal import Seals
 from service.sessions.worker import SessionWorker
@@ -19,6 +20,7 @@ async def forecast(
     seals: Seals | None,
     limits: FrameLimits,
     deadline_s: float,
+    tenant: Tenant,
 ) -> pb.ForecastResponse:
     """Step the state that a request brings, and give it back sealed.
 
@@ -29,11 +31,13 @@ async def forecast(
         expected = "false: this server has no keys to seal states with; `statecast keys new FILE` makes one, "
         raise InvalidRequest("carry_state", "true", f"{expected}and --seal-keys FILE tells the server")
     rows = asked.read(request, worker.model.manifest, limits)
+    tenant.take(len(rows.values))
     worker.check_room(len(rows.values))
-    if request.sealed_state:
-        before = seals.open(request.sealed_state, request.session_id)
-    else:
-        before = worker.admin.initial_record(request.session_id)
+    # The key of a seal is derived from it: another tenant's does not open.
+    key = tenant.key(request.session_id)
+    before = (
+        seals.open(request.sealed_state, key) if request.sealed_state else worker.admin.initial_record(key)
+    )
     frames: list[Frame] = []
 
     def frame_of(slot: int) -> Frame:

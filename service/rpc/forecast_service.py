@@ -13,6 +13,7 @@ from service.rpc.guard import guarded, surprise
 from service.rpc.single_rows import SingleRows
 from service.rpc.status import Context, abort
 from service.rpc.stream import Stream
+from service.security.caller import tenant
 from service.sessions.catalog import Catalog
 from service.sessions.seal import Seals
 from statecast.v1 import forecast_pb2 as pb
@@ -67,13 +68,15 @@ class ForecastService:
         worker = self._catalog.worker(request.model)
         if request.carry_state:
             until_s = deadline_s(context, self._clock)
-            return await carried.forecast(request, worker, self._seals, self._limits, until_s)
+            return await carried.forecast(request, worker, self._seals, self._limits, until_s, tenant())
         rows = self.rows[worker.model.name]
-        return await unary.forecast(request, worker, rows, self._limits, deadline_s(context, self._clock))
+        until_s = deadline_s(context, self._clock)
+        return await unary.forecast(request, worker, rows, self._limits, until_s, tenant())
 
     async def stream_forecasts(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """See `StreamForecasts` in `forecast.proto`."""
-        stream = Stream(self._catalog, self._limits, self.rows, context, deadline_s(context, self._clock))
+        until_s = deadline_s(context, self._clock)
+        stream = Stream(self._catalog, self._limits, self.rows, context, until_s, tenant())
         self._streams.add(stream)
         try:
             await stream.read(requests)

@@ -3,6 +3,7 @@
 from service.errors import InvalidRequest
 from service.rpc.guard import guarded
 from service.rpc.status import Context
+from service.security.caller import CALLER, Role
 from service.serving import Serving
 from service.sessions.catalog import Catalog
 from service.sessions.versions import UpgradePolicy
@@ -59,6 +60,12 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         return pb.UnloadModelResponse(model=_model(worker))
 
 
+def _num_sessions(worker: SessionWorker, index: int) -> int:
+    """Of all tenants together, so that one alone is not told."""
+    caller = CALLER.get()
+    return worker.residency.num_sessions(index) if caller.role is Role.OPERATE else 0
+
+
 def _model(worker: SessionWorker) -> pb.Model:
     served = worker.model
     manifest = served.manifest
@@ -82,7 +89,7 @@ def _model(worker: SessionWorker) -> pb.Model:
             pb.ModelVersion(
                 version=loaded.model.version,
                 digest=loaded.model.manifest.digest,
-                num_sessions=worker.residency.num_sessions(loaded.index),
+                num_sessions=_num_sessions(worker, loaded.index),
             )
             for loaded in sorted(worker.versions.all(), key=lambda each: each.model.version)
         ],

@@ -17,7 +17,7 @@ CORRELATION_HEADERS = ("statecast-correlation-id", "x-request-id")
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _OURS = ("/statecast.", "/inference.")
 # Whatever is called that is not there counts as one: anybody can make up names.
-_UNKNOWN = "unknown"
+UNKNOWN = "unknown"
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 _log = structlog.get_logger()
@@ -40,15 +40,15 @@ class Observing(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         method: str = details.method
         handler = await continuation(details)
         if handler is None:
-            self._requests.begin(_UNKNOWN)
-            self._requests.end(_UNKNOWN, grpc.StatusCode.UNIMPLEMENTED.name)
+            self._requests.begin(UNKNOWN)
+            self._requests.end(UNKNOWN, grpc.StatusCode.UNIMPLEMENTED.name)
             return None
         if not method.startswith(_OURS):
             return handler
         _bind_correlation_id(details.invocation_metadata or ())
         known = self._wrapped.get(method)
         if known is None or known[0] is not handler:
-            known = self._wrapped[method] = (handler, self._wrap(handler, _name(method)))
+            known = self._wrapped[method] = (handler, self._wrap(handler, call_name(method)))
         return known[1]
 
     def _wrap(self, handler: _Handler, method: str) -> _Handler:
@@ -128,7 +128,7 @@ class Observing(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         return iterate if inspect.isasyncgenfunction(behaviour) else call
 
 
-def _name(method: str) -> str:
+def call_name(method: str) -> str:
     """`/statecast.v1.ForecastService/Forecast` as `ForecastService/Forecast`."""
     service, _, call = method.strip("/").partition("/")
     return f"{service.rpartition('.')[2]}/{call}"

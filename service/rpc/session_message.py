@@ -1,6 +1,7 @@
 """Sessions as they are told of on the wire."""
 
 from service.sessions.info import SessionInfo
+from service.tenant import own_id
 from statecast.v1 import session_pb2 as pb
 
 
@@ -8,7 +9,7 @@ def session_message(model: str, info: SessionInfo) -> pb.Session:
     """A session as it stood."""
     return pb.Session(
         model=model,
-        session_id=info.session_id,
+        session_id=own_id(info.session_id),
         model_version=info.version,
         model_digest=info.digest,
         position=info.position,

@@ -11,6 +11,7 @@ from service.rpc.page_token import from_token, to_token
 from service.rpc.session_message import session_message
 from service.rpc.status import Context
 from service.rpc.watcher import Watcher
+from service.security.caller import tenant
 from service.sessions import exported
 from service.sessions.catalog import Catalog
 from service.sessions.info import SessionEvent, SessionInfo, Snapshot
@@ -38,8 +39,8 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         self, request: pb.GetSessionRequest, _context: Context
     ) -> pb.GetSessionResponse:
         """See `session.proto`."""
-        worker = self._worker(request)
-        snapshot = await worker.admin.read(request.session_id)
+        worker, key = self._named(request)
+        snapshot = await worker.admin.read(key)
         return pb.GetSessionResponse(session=_message(worker, snapshot.info))
 
     @guarded
@@ -49,12 +50,13 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         """See `session.proto`."""
         worker = self._catalog.worker(request.model)
         _check_prefix(request.prefix)
-        after = from_token(request.page_token, request.model, request.prefix)
+        prefix = tenant().key(request.prefix)
+        after = from_token(request.page_token, request.model, prefix)
         limit = min(request.page_size or _PAGE_SIZE, self._max_page_size)
-        infos, following = await worker.admin.page(request.prefix, after, limit)
+        infos, following = await worker.admin.page(prefix, after, limit)
         return pb.ListSessionsResponse(
             sessions=[_message(worker, info) for info in infos],
-            next_page_token=to_token(request.model, request.prefix, following),
+            next_page_token=to_token(request.model, prefix, following),
         )
 
     @guarded
@@ -62,11 +64,11 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         self, request: pb.ResetSessionRequest, _context: Context
     ) -> pb.ResetSessionResponse:
         """See `session.proto`."""
-        worker = self._worker(request)
+        worker, key = self._named(request)
         # A state that cannot be read is one to begin anew.
         with contextlib.suppress(DamagedState, ForeignState):
-            await worker.admin.read(request.session_id)
-        beginning = self._opened(worker.admin.initial_record(request.session_id))
+            await worker.admin.read(key)
+        beginning = self._opened(worker.admin.initial_record(key))
         snapshot = await worker.admin.write(beginning, replace=True, event=SessionEvent.RESET)
         return pb.ResetSessionResponse(session=_message(worker, snapshot.info))
 
@@ -75,10 +77,10 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         self, request: pb.ForkSessionRequest, _context: Context
     ) -> pb.ForkSessionResponse:
         """See `session.proto`."""
-        worker = self._worker(request)
+        worker, key = self._named(request)
         validation.check_session_id(request.new_session_id, "new_session_id")
-        original = await worker.admin.read(request.session_id)
-        copy = self._opened(replace(original.record, session_id=request.new_session_id))
+        original = await worker.admin.read(key)
+        copy = self._opened(replace(original.record, session_id=tenant().key(request.new_session_id)))
         snapshot = await worker.admin.write(copy, replace=False)
         return pb.ForkSessionResponse(session=_message(worker, snapshot.info))
 
@@ -87,8 +89,8 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         self, request: pb.ExportSessionRequest, _context: Context
     ) -> pb.ExportSessionResponse:
         """See `session.proto`."""
-        worker = self._worker(request)
-        snapshot = await worker.admin.read(request.session_id)
+        worker, key = self._named(request)
+        snapshot = await worker.admin.read(key)
         version = await worker.admin.version_of(snapshot.record.digest)
         return pb.ExportSessionResponse(
             exported=exported.to_bytes(snapshot.record, version.model.manifest),
@@ -100,10 +102,10 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         self, request: pb.ImportSessionRequest, _context: Context
     ) -> pb.ImportSessionResponse:
         """See `session.proto`."""
-        worker = self._worker(request)
-        message = exported.parse(request.exported)
+        worker, key = self._named(request)
+        message = exported.parse(request.exported, tenant().name)
         version = await worker.admin.version_of(message.model_digest)
-        record = exported.record_of(message, request.session_id, version.model.manifest)
+        record = exported.record_of(message, key, version.model.manifest)
         snapshot = await worker.admin.write(self._opened(record), replace=request.overwrite)
         return pb.ImportSessionResponse(session=_message(worker, snapshot.info))
 
@@ -112,8 +114,8 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         self, request: pb.DeleteSessionRequest, _context: Context
     ) -> pb.DeleteSessionResponse:
         """See `session.proto`."""
-        worker = self._worker(request)
-        ended: Snapshot = await worker.admin.delete(request.session_id)
+        worker, key = self._named(request)
+        ended: Snapshot = await worker.admin.delete(key)
         return pb.DeleteSessionResponse(session=_message(worker, ended.info))
 
     @guarded
@@ -123,7 +125,7 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         """See `session.proto`."""
         worker = self._catalog.worker(request.model)
         _check_prefix(request.prefix)
-        watcher = Watcher(worker.model.name, request.prefix)
+        watcher = Watcher(worker.model.name, tenant().key(request.prefix))
         if self._is_draining:
             watcher.end()
         self._watchers.add(watcher)
@@ -143,10 +145,11 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
         for watcher in self._watchers:
             watcher.end()
 
-    def _worker(self, request: "_Named") -> SessionWorker:
+    def _named(self, request: "_Named") -> tuple[SessionWorker, str]:
+        """Who has the session that a request names, and what it is called there."""
         worker = self._catalog.worker(request.model)
         validation.check_session_id(request.session_id)
-        return worker
+        return worker, tenant().key(request.session_id)
 
     def _opened(self, record: Record) -> Record:
         """A record of a session that begins to live now."""

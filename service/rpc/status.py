@@ -1,5 +1,6 @@
 """The one table from the domain's errors to gRPC: status codes, details and trailers."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 from urllib.parse import quote
@@ -17,14 +18,17 @@ from service.errors import (
     EngineFailure,
     ForeignState,
     InvalidRequest,
+    PermissionDenied,
     PositionConflict,
     QueueFull,
+    RateLimited,
     SealRefused,
     SessionExists,
     StatecastError,
     StoreUnavailable,
     TokenLost,
     TooManySessions,
+    Unauthenticated,
     UnknownModel,
     UnknownSession,
     UnknownVersion,
@@ -38,6 +42,9 @@ _CODES: dict[type[StatecastError], grpc.StatusCode] = {
     PositionConflict: grpc.StatusCode.ABORTED,
     QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     TooManySessions: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     StoreUnavailable: grpc.StatusCode.UNAVAILABLE,
     TokenLost: grpc.StatusCode.ABORTED,
@@ -109,10 +116,12 @@ def status_of(error: StatecastError) -> Status:
             # The same code as a conflict of positions; this one is mended by sending again.
             detail = error_details_pb2.ErrorInfo(reason="TAKEN_OVER", domain="statecast")
             return Status(code, message, retry_after_ms=0, detail=detail)
-        case QueueFull(retry_after_s=retry_after_s):
-            delay = duration_pb2.Duration(nanos=round(retry_after_s * 1e9))
+        case QueueFull(retry_after_s=retry_after_s) | RateLimited(retry_after_s=retry_after_s):
+            retry_after_ms = math.ceil(retry_after_s * 1000)
+            seconds, left_ms = divmod(retry_after_ms, 1000)
+            delay = duration_pb2.Duration(seconds=seconds, nanos=left_ms * 1_000_000)
             detail = error_details_pb2.RetryInfo(retry_delay=delay)
-            return Status(code, message, retry_after_ms=round(retry_after_s * 1000), detail=detail)
+            return Status(code, message, retry_after_ms=retry_after_ms, detail=detail)
         case TooManySessions():
             subject = error_details_pb2.QuotaFailure.Violation(subject="max_sessions", description=message)
             quota = error_details_pb2.QuotaFailure(violations=[subject])

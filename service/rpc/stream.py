@@ -18,6 +18,7 @@ from service.rpc.handles import MAX_HANDLE, Handles
 from service.rpc.row_message import Row, RowShape, RowShapes
 from service.rpc.single_rows import SingleRow, SingleRows
 from service.rpc.status import Context
+from service.security.caller import Tenant
 from service.sessions.catalog import Catalog
 from service.sessions.frame import COUNTS
 from service.sessions.worker import SessionWorker
@@ -58,7 +59,9 @@ class Stream:
         rows: Mapping[str, SingleRows],
         context: Context,
         deadline_s: float,
+        tenant: Tenant,
     ) -> None:
+        self._tenant = tenant
         self._catalog = catalog
         self._limits = limits
         self._rows = rows
@@ -143,6 +146,7 @@ class Stream:
             return False
         try:
             model.rows.check_room()
+            self._tenant.take(1)
             slot = model.handles.resolve_one(row.handle, model.worker.table)
         except (KeyError, StatecastError):
             return False
@@ -175,7 +179,7 @@ class Stream:
             if before is not model:
                 before.handles.forget(handle)
             self._model_by_handle[handle] = model
-            model.handles.name(handle, session.session_id)
+            model.handles.name(handle, self._tenant.key(session.session_id))
 
     def _open(self, name: str) -> StreamModel:
         worker = self._catalog.worker(name)
@@ -211,6 +215,7 @@ class Stream:
         if model is None:
             expected = "a handle that this stream named in `sessions`"
             raise InvalidRequest("frame.handles", f"{first} first", expected)
+        self._tenant.take(len(frame.values) // (8 * model.num_features))
         # Rows that were collected came before this frame.
         model.rows.flush()
         accepted = frames.accept(

@@ -11,6 +11,7 @@ from service.errors import InvalidRequest, StatecastError
 from service.rpc import asked
 from service.rpc.frames import FrameLimits
 from service.rpc.single_rows import SingleRow, SingleRows
+from service.security.caller import Tenant
 from service.sessions.frame import COUNTS, Frame, FrameResult, Integers
 from service.sessions.worker import SessionWorker
 from service.store.contract import NO_TIME
@@ -46,6 +47,7 @@ async def forecast(
     single_rows: SingleRows,
     limits: FrameLimits,
     deadline_s: float,
+    tenant: Tenant,
 ) -> pb.ForecastResponse:
     """Apply a request's rows. Cancelled before its batch begins, it applies nothing.
 
@@ -56,12 +58,14 @@ async def forecast(
         raise InvalidRequest("sealed_state", f"{len(request.sealed_state)} bytes", "none without carry_state")
     rows = asked.read(request, worker.model.manifest, limits)
     num_rows = len(rows.values)
+    tenant.take(num_rows)
+    key = tenant.key(request.session_id)
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     trace = TRACE.get()
     # Rows that are joined with other calls' have no trace of their own.
     if num_rows == 1 and trace is None:
         single_rows.check_room()
-        slot = worker.table.resolve(request.session_id)
+        slot = worker.table.resolve(key)
         time_us = NO_TIME if rows.times_us is None else int(rows.times_us[0])
         values, reply = rows.values[0].tolist(), rows.reply.for_one_row
         row = _UnaryRow(slot, rows.position, time_us, values, reply, deadline_s)
@@ -80,7 +84,7 @@ async def forecast(
     # Rows that were collected came before these.
     single_rows.flush()
     worker.check_room(num_rows)
-    slots = np.array([worker.table.resolve(request.session_id)])
+    slots = np.array([worker.table.resolve(key)])
     frame = frame_of(rows, slots, settled, deadline_s)
     frame.trace = trace
     worker.submit(frame)

@@ -16,6 +16,7 @@ from service.sessions.info import SessionEvent, SessionInfo, Snapshot
 from service.sessions.residency import Listener, Residency
 from service.sessions.versions import Loaded
 from service.store.contract import NO_TIME, NO_TOKEN, Listed, Record, StoreFault
+from service.tenant import own_id
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -176,7 +177,7 @@ class SessionAdmin:
             return leaving
         found = await self._store.peek(self._residency.name, session_id)
         if isinstance(found, StoreFault):
-            raise DamagedState(f"session {session_id!r}", found.reason)
+            raise DamagedState(f"session {own_id(session_id)!r}", found.reason)
         return found
 
     async def _is_stored(self, session_id: str) -> bool:
@@ -194,6 +195,7 @@ class SessionAdmin:
             raise SessionExists(residency.name, session_id)
         if not is_there:
             residency.check_room()
+            await residency.admit(session_id)
         await residency.fetch_versions([record])
         residency.check(record)
         # Its slot first: a session without one must not be stored.
@@ -230,6 +232,7 @@ class SessionAdmin:
             snapshot = Snapshot(residency.info_of(unknown), unknown)
         await self._store.delete(residency.name, session_id)
         residency.drop_leaving(session_id)
+        residency.ended_one(session_id)
         slot = self._table.find_or_none(session_id)
         if slot is not None:
             residency.end(slot)

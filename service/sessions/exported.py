@@ -13,6 +13,7 @@ from models.manifest import Manifest, StateSpec
 from service.errors import DamagedState, InvalidRequest
 from service.sessions.frame import FIRST_TIME_US, LAST_TIME_US
 from service.store.contract import NO_TIME, Record
+from service.tenant import own_id, tenant_of
 from statecast.v1 import session_pb2 as pb
 
 FORMAT = 1
@@ -33,7 +34,8 @@ def to_bytes(record: Record, manifest: Manifest) -> bytes:
     message = pb.ExportedSession(
         format=FORMAT,
         model_digest=record.digest,
-        session_id=record.session_id,
+        session_id=own_id(record.session_id),
+        tenant=tenant_of(record.session_id),
         position=record.position,
         last_time_us=None if record.last_time_us == NO_TIME else record.last_time_us,
         states=_tensors(record.states, manifest.states),
@@ -43,12 +45,15 @@ def to_bytes(record: Record, manifest: Manifest) -> bytes:
     return body + _CHECKSUM_TAG + hashlib.sha256(body).digest()
 
 
-def parse(exported: bytes) -> pb.ExportedSession:
+def parse(exported: bytes, tenant: str) -> pb.ExportedSession:
     """Bytes as they were written, all but what only the model's manifest can tell; see `record_of`.
+
+    Args:
+        tenant: whose session it is to be; one of a server without tenants may be anybody's.
 
     Raises:
         DamagedState: not as they were written.
-        InvalidRequest: of a format that a later version of the service writes.
+        InvalidRequest: of a format that a later version of the service writes, or another tenant's.
     """
     body, checksum = exported[:-_CHECKSUM_SIZE], exported[-_CHECKSUM_SIZE:]
     if checksum != _CHECKSUM_TAG + hashlib.sha256(body).digest():
@@ -59,6 +64,8 @@ def parse(exported: bytes) -> pb.ExportedSession:
         raise DamagedState(_WHAT, "it is not an ExportedSession") from error
     if message.format != FORMAT:
         raise InvalidRequest("exported.format", message.format, f"{FORMAT}, the one this server reads")
+    if message.tenant not in ("", tenant):
+        raise InvalidRequest("exported", "a session of another tenant", "one that this tenant exported")
     return message
 
 

@@ -20,10 +20,12 @@ from service.errors import (
 )
 from service.sessions.counts import Counts
 from service.sessions.info import SessionEvent, SessionInfo
+from service.sessions.quota import Quota
 from service.sessions.recent_rows import RecentRows
 from service.sessions.versions import Loaded, UpgradePolicy, Versions
 from service.store.contract import NO_TIME, NO_TOKEN, Record, SessionStore, StoreFault
 from service.store.table import SessionTable
+from service.tenant import SEPARATOR, own_id
 
 _log = structlog.get_logger()
 
@@ -54,10 +56,16 @@ class Residency:
         clock: Clock,
         store: SessionStore,
         fetch: Fetch | None = None,
+        quota: Quota | None = None,
     ) -> None:
+        """`quota` bounds each tenant's sessions, beside `max_sessions`, which bounds all of them."""
         model = versions.newest.model
         self.name, self.versions, self.store = model.name, versions, store
-        self.table = SessionTable(model.name, model.capacity, ttl_s, clock, self._make_room, self._expired)
+        self._quota = quota
+        admit = None if quota is None else self._admit_now
+        self.table = SessionTable(
+            model.name, model.capacity, ttl_s, clock, self._make_room, self._expired, admit
+        )
         self.table.must_load = store.is_durable
         self.counts = Counts()
         self.recent = RecentRows(model.capacity, num_recent_rows, len(model.manifest.features))
@@ -138,11 +146,15 @@ class Residency:
                     if is_there:
                         known.append((slot, record))
                 elif record is None:
-                    if room <= 0:
-                        failed[slot] = TooManySessions(self._max_sessions)
+                    try:
+                        if room <= 0:
+                            raise TooManySessions(self._max_sessions)
+                        await self.admit(name)
+                    except (TooManySessions, StoreUnavailable) as error:
+                        failed[slot] = error
                     room -= 1
                 elif is_there:
-                    failed[slot] = DamagedState(f"session {record.session_id!r}", record.reason)
+                    failed[slot] = DamagedState(f"session {own_id(record.session_id)!r}", record.reason)
             misplaced = self.place_all([slot for slot, _ in known], [record for _, record in known])
             self.counts.sessions_loaded += len(known) - len(misplaced)
             failed.update(misplaced)
@@ -156,6 +168,34 @@ class Residency:
         """
         if self._is_full:
             raise TooManySessions(self._max_sessions)
+
+    async def admit(self, session_id: str) -> None:
+        """A session is about to be opened that the table has not admitted: the store may know of others.
+
+        Raises:
+            TooManySessions: its tenant has as many as it may.
+            StoreUnavailable: the store does not tell how many it has.
+        """
+        # Keys of borrowed slots are of no tenant.
+        if self._quota is not None and self.table.must_load and SEPARATOR in session_id:
+            await self._quota.admit(session_id, self._count)
+
+    def _admit_now(self, session_id: str) -> None:
+        if self._quota is not None and SEPARATOR in session_id:
+            self._quota.admit_now(session_id, self.table.num_named)
+
+    async def _count(self, prefix: str) -> int:
+        """Of a tenant, those that are only named left out where the store has every other one."""
+        num = await self.store.count(self.name, prefix)
+        if not self.store.is_durable:
+            num += len([name for name in self.table.names() if name.startswith(prefix)])
+            num += sum(name.startswith(prefix) for name in self._leaving)
+        return num
+
+    def ended_one(self, session_id: str) -> None:
+        """A session is no more, wherever it was."""
+        if self._quota is not None:
+            self._quota.ended(session_id)
 
     def record(self, slot: int) -> Record:
         """A session of memory with a copy of its state."""
@@ -255,7 +295,7 @@ class Residency:
         loaded = self.version_of(record.digest)
         if len(record.states) not in (0, loaded.states.num_bytes):
             found = f"{len(record.states)} bytes of state, expected {loaded.states.num_bytes}"
-            raise DamagedState(f"session {record.session_id!r}", found)
+            raise DamagedState(f"session {own_id(record.session_id)!r}", found)
         return loaded
 
     def version_of(self, digest: str) -> Loaded:
@@ -413,6 +453,7 @@ class Residency:
             if session_id in self._told_expired or self.table.find_or_none(session_id) is not None:
                 continue
             self.num_elsewhere = max(self.num_elsewhere - 1, 0)
+            self.ended_one(session_id)
             unknown = Record(session_id, "", 0, NO_TIME, b"")
             self.tell(SessionEvent.EXPIRED, self.info_of(unknown))
         self._told_expired.clear()
@@ -452,4 +493,5 @@ class Residency:
 
     def _expired(self, slot: int) -> None:
         self._told_expired.add(self.table.session_id(slot))
+        self.ended_one(self.table.session_id(slot))
         self.tell(SessionEvent.EXPIRED, self.info(slot))

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from service.errors import SealRefused
 from service.sessions.seal_keys import ID_BYTES, KeyRing, SealKey
 from service.store.contract import Record
+from service.tenant import own_id
 
 FORMAT = 1
 _DIGEST_PREFIX = "sha256:"
@@ -65,7 +66,9 @@ class Seals:
         try:
             content = _cipher(key, session_id).decrypt(nonce, sealed[_HEADER.size :], bound)
         except InvalidTag as error:
-            raise SealRefused(f"it was changed, or is of another session than {session_id!r}") from error
+            raise SealRefused(
+                f"it was changed, or is of another session than {own_id(session_id)!r}"
+            ) from error
         last_time_us, recent_size = _BEGINNING.unpack_from(content)
         states_start = _BEGINNING.size + recent_size
         return Record(

@@ -28,6 +28,7 @@ from service.sessions.frame import NO_POSITION, Frame
 from service.sessions.intake import MAX_STEP_ROWS, Intake
 from service.sessions.plan import BatchPlan, StepLimits, plan_batch
 from service.sessions.queue import FrameQueue
+from service.sessions.quota import Quota
 from service.sessions.recovery import recover
 from service.sessions.residency import Fetch, Residency
 from service.sessions.runs import engine_failure, run
@@ -50,6 +51,7 @@ class Limits:
     Attributes:
         max_inline_rows: rows that a batch may hold and still run on the event loop's own thread.
         num_recent_rows: rows kept of each session in memory, for versions that replay them.
+        max_tenant_sessions: of each tenant; None where there are none.
     """
 
     session_ttl_s: float
@@ -59,6 +61,7 @@ class Limits:
     max_inline_rows: int
     steps: StepLimits
     num_recent_rows: int = 0
+    max_tenant_sessions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class SessionWorker:
     ) -> None:
         self.versions = Versions(model)
         self.store = store or MemoryStore(limits.session_ttl_s, clock.wall_s)
+        of_each = limits.max_tenant_sessions
         self.residency = Residency(
             self.versions,
             limits.max_sessions,
@@ -103,6 +107,7 @@ class SessionWorker:
             clock,
             self.store,
             fetch,
+            None if of_each is None else Quota(of_each, clock),
         )
         self.table = self.residency.table
         self.counts = self.residency.counts

@@ -217,8 +217,8 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def count(self, model: str) -> int:
-        """Sessions there are, those whose time to live is over perhaps counted in."""
+    async def count(self, model: str, prefix: str = "") -> int:
+        """Sessions whose ids begin with `prefix`, those whose time to live is over perhaps counted in."""
         ...
 
     async def recover(self, model: str, num_features: int) -> Recovered:

@@ -107,9 +107,9 @@ class MemoryStore:
         found = [_listed(record) for record in islice(living, limit + 1)]
         return found[:limit], found[limit - 1].session_id if len(found) > limit else ""
 
-    async def count(self, model: str) -> int:
+    async def count(self, model: str, prefix: str = "") -> int:
         """See `SessionStore`."""
-        return len(self._shelf(model).records)
+        return sum(name.startswith(prefix) for name in self._shelf(model).records)
 
     async def recover(self, model: str, num_features: int) -> Recovered:  # noqa: ARG002
         """Nothing: there is no journal."""

@@ -122,9 +122,14 @@ def expired(
     return [(used_at_s, key, session_id.decode(errors="replace")) for used_at_s, key, session_id in found]
 
 
-def count(connection: sqlite3.Connection, model: int) -> int:
-    """Sessions there are."""
-    (num,) = connection.execute("SELECT count(*) FROM sessions WHERE model = ?", (model,)).fetchone()
+def count(connection: sqlite3.Connection, model: int, prefix: str = "") -> int:
+    """Sessions whose ids begin with `prefix`."""
+    first = prefix.encode()
+    # As in `page`; without a prefix damaged ids count too.
+    (num,) = connection.execute(
+        "SELECT count(*) FROM sessions WHERE model = ?" + (" AND id >= ? AND id < ?" if prefix else ""),
+        (model, first, first + b"\xff") if prefix else (model,),
+    ).fetchone()
     return int(num)
 
 

@@ -95,9 +95,9 @@ class SqliteStore:
         """See `SessionStore`."""
         return await self._run(sqlite_load.page, model, prefix, after, limit)
 
-    async def count(self, model: str) -> int:
+    async def count(self, model: str, prefix: str = "") -> int:
         """See `SessionStore`."""
-        return await self._run(_count, model)
+        return await self._run(_count, model, prefix)
 
     async def recover(self, model: str, num_features: int) -> Recovered:  # noqa: ARG002
         """See `SessionStore`. Rows have as many features as they had when they came."""
@@ -168,9 +168,9 @@ class SqliteStore:
         self._file.close()
 
 
-def _count(model: SqliteModel) -> int:
+def _count(model: SqliteModel, prefix: str) -> int:
     with model.file.reading() as connection:
-        return sqlite_records.count(connection, model.number)
+        return sqlite_records.count(connection, model.number, prefix)
 
 
 def _behind(model: SqliteModel, max_tail_rows: int, limit: int) -> list[str]:

@@ -44,7 +44,9 @@ class SessionTable:
         clock: Clock,
         make_room: Callable[[], None] | None = None,
         expired: Callable[[int], None] | None = None,
+        admit: Callable[[str], None] | None = None,
     ) -> None:
+        """`admit` may refuse a session that is about to be opened, where the store need not be asked."""
         self._model = model
         self.positions: Integers = np.zeros(capacity, np.int64)
         self.last_times_us: Integers = np.full(capacity, NO_TIME, np.int64)
@@ -62,6 +64,7 @@ class SessionTable:
         self._swept_at_s = clock.monotonic_s()
         self._make_room = make_room or (lambda: None)
         self._expired = expired or (lambda _: None)
+        self._admit = admit
         self.dirty: list[int] = []
         self.unloaded: list[int] = []
         self.borrowed: set[int] = set()
@@ -177,6 +180,10 @@ class SessionTable:
             if self._is_committed[slot] and slot not in self.borrowed
         ]
 
+    def num_named(self, prefix: str) -> int:
+        """Sessions, committed or not, whose ids begin with `prefix`."""
+        return sum(name.startswith(prefix) for name in self._slots)
+
     def is_named(self, slot: int) -> bool:
         """Whether somebody waits for a session of this slot that has not committed."""
         return bool(self.num_waiting[slot]) and not self._is_committed[slot]
@@ -269,6 +276,8 @@ class SessionTable:
             self._make_room()
         if self._allocator.is_full:
             raise TooManySessions(self._allocator.capacity)
+        if self._admit is not None and not self.must_load:
+            self._admit(session_id)
         slot = self._allocator.allocate()
         self._slots[session_id] = slot
         if slot == len(self._ids):

@@ -41,9 +41,12 @@ class SessionIndex:
         heads = [found[row] for row in range(len(ids))]
         return [head for head in heads if head is not None], ids[-1] if ids else after, is_last
 
-    async def count(self, model: str) -> int:
-        """Ids on the lists."""
-        calls = [Call(partition, scripts.COUNT, keys, []) for partition, keys in self._keys.indexes(model)]
+    async def count(self, model: str, prefix: str) -> int:
+        """Ids on the lists that begin with `prefix`."""
+        bounds = [b"[" + prefix.encode(), b"(" + prefix.encode() + b"\xff"]
+        calls = [
+            Call(partition, scripts.COUNT, keys, bounds) for partition, keys in self._keys.indexes(model)
+        ]
         return sum(await self._servers.run(calls))
 
     async def end_unused(self, model: str, before_s: float) -> list[str]:

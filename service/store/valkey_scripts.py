@@ -222,7 +222,7 @@ COUNT = _script(
     """
 local sum = 0
 for i = 1, #KEYS do
-  local size = redis.pcall('ZCARD', KEYS[i])
+  local size = redis.pcall('ZLEXCOUNT', KEYS[i], ARGV[1], ARGV[2])
   if type(size) == 'number' then sum = sum + size end
 end
 return sum

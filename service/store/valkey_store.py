@@ -171,9 +171,9 @@ class ValkeyStore:
                 return listed, ""
         return listed, after
 
-    async def count(self, model: str) -> int:
+    async def count(self, model: str, prefix: str = "") -> int:
         """See `SessionStore`; sessions that have ended since `expire` came by are counted in."""
-        return await self._index.count(model)
+        return await self._index.count(model, prefix)
 
     async def recover(self, model: str, num_features: int) -> Recovered:
         """Nothing: states are as new as their sessions. Warns, once, of servers that would lose them.

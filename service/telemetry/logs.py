@@ -5,6 +5,11 @@ import sys
 
 import structlog
 
+# Without the values of variables: a token, a key or somebody's rows may be among them.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
 
 def configure_logs(log_format: str, log_level: str) -> None:
     """Set up structlog for the process, and let what libraries log go the same way.
@@ -15,13 +20,15 @@ def configure_logs(log_format: str, log_level: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        *([structlog.processors.dict_tracebacks] if log_format == "json" else []),
+        *([_TRACEBACKS] if log_format == "json" else []),
     ]
     structlog.configure(
         processors=[*shared, renderer],

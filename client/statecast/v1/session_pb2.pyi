@@ -146,7 +146,7 @@ class ImportSessionResponse(_message.Message):
     def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
 
 class ExportedSession(_message.Message):
-    __slots__ = ("format", "model_digest", "session_id", "position", "last_time_us", "states", "recent", "checksum")
+    __slots__ = ("format", "model_digest", "session_id", "position", "last_time_us", "states", "recent", "tenant", "checksum")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -154,6 +154,7 @@ class ExportedSession(_message.Message):
     LAST_TIME_US_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     RECENT_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     format: int
     model_digest: str
@@ -162,8 +163,9 @@ class ExportedSession(_message.Message):
     last_time_us: int
     states: _containers.RepeatedCompositeFieldContainer[StateTensor]
     recent: bytes
+    tenant: str
     checksum: bytes
-    def __init__(self, format: _Optional[int] = ..., model_digest: _Optional[str] = ..., session_id: _Optional[str] = ..., position: _Optional[int] = ..., last_time_us: _Optional[int] = ..., states: _Optional[_Iterable[_Union[StateTensor, _Mapping]]] = ..., recent: _Optional[bytes] = ..., checksum: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, format: _Optional[int] = ..., model_digest: _Optional[str] = ..., session_id: _Optional[str] = ..., position: _Optional[int] = ..., last_time_us: _Optional[int] = ..., states: _Optional[_Iterable[_Union[StateTensor, _Mapping]]] = ..., recent: _Optional[bytes] = ..., tenant: _Optional[str] = ..., checksum: _Optional[bytes] = ...) -> None: ...
 
 class StateTensor(_message.Message):
     __slots__ = ("name", "dtype", "shape", "content")

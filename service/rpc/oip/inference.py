@@ -23,25 +23,23 @@ from service.rpc.oip.contract import InferenceLimits
 from service.rpc.oip.order import SequenceOrder
 from service.rpc.oip.statistics import VersionStatistics
 from service.rpc.single_rows import SingleRows
+from service.security.caller import tenant
 from service.sessions.info import SessionEvent
 from service.sessions.worker import SessionWorker
+from service.tenant import own_id
 
 _log = structlog.get_logger()
 
 
 class ModelInference:
-    """The requests of one model. A sequence is a session: what is said of it here holds there too.
-
-    Attributes:
-        statistics: by version.
-    """
+    """The requests of one model. A sequence is a session: what is said of it here holds there too."""
 
     def __init__(
         self, worker: SessionWorker, rows: SingleRows, limits: InferenceLimits, clock: Clock
     ) -> None:
         self._worker, self._rows, self._limits, self._clock = worker, rows, limits, clock
         self._order = SequenceOrder()
-        self.statistics: dict[int, VersionStatistics] = {}
+        self._statistics: dict[tuple[str, int], VersionStatistics] = {}
 
     async def infer(self, request: pb.ModelInferRequest, deadline_s: float) -> pb.ModelInferResponse:
         """Answer a request, after those of its sequences that came before it.
@@ -62,8 +60,8 @@ class ModelInference:
         return answer
 
     def of(self, version: int) -> VersionStatistics:
-        """The statistics of a version."""
-        return self.statistics.setdefault(version, VersionStatistics())
+        """What the tenant of this call is told of a version: its own requests alone are in it."""
+        return self._statistics.setdefault((tenant().name, version), VersionStatistics())
 
     async def _infer(
         self, request: pb.ModelInferRequest, times_s: list[float], deadline_s: float
@@ -94,7 +92,11 @@ class ModelInference:
         if asked.options.is_start and version != worker.model.version:
             expected = f"{worker.model.version} or nothing: sequences begin with the version that is served"
             raise InvalidRequest("model_version", version, expected)
-        return asked
+        whose = tenant()
+        whose.take(asked.num_rows)
+        if not whose.prefix:
+            return asked
+        return replace(asked, sequence_ids=[whose.key(name) for name in asked.sequence_ids])
 
     async def _begin(self, asked: Asked) -> None:
         """Begin the sequences anew that a request starts; without, they must be there."""
@@ -121,7 +123,7 @@ class ModelInference:
         if not asked.options.is_start:
             if not is_open:
                 expected = "a sequence that is open, or the START flag on the first request of the sequence"
-                raise InvalidRequest("sequence_id", repr(name), f"{expected} (sequence_start)")
+                raise InvalidRequest("sequence_id", repr(own_id(name)), f"{expected} (sequence_start)")
             return
         if not is_open:
             return

@@ -16,7 +16,6 @@ from service.rpc.oip import contract, parameters, statistics
 from service.rpc.oip.contract import InferenceLimits
 from service.rpc.oip.inference import ModelInference
 from service.rpc.oip.response import in_band
-from service.rpc.oip.statistics import VersionStatistics
 from service.rpc.oip.stream import InferStream
 from service.rpc.single_rows import SingleRows
 from service.rpc.status import Context, abort, status_of
@@ -167,10 +166,9 @@ class InferenceService:
             versions = contract.loaded_versions(worker)
             if request.version:
                 versions = [contract.check_version(worker, request.version, "version")]
-            known = self._model(worker.model.name).statistics
+            known = self._model(worker.model.name)
             told += [
-                statistics.message(worker.model.name, version, known.get(version, VersionStatistics()))
-                for version in versions
+                statistics.message(worker.model.name, version, known.of(version)) for version in versions
             ]
         return pb.ModelStatisticsResponse(model_stats=told)
 

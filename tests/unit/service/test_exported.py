@@ -20,7 +20,7 @@ def _written(record):
 
 
 def _read(content, session_id="s"):
-    return exported.record_of(exported.parse(content), session_id, MANIFEST)
+    return exported.record_of(exported.parse(content, ""), session_id, MANIFEST)
 
 
 def _record(**changes):

@@ -46,3 +46,21 @@ def test_an_error_answers_with_the_callers_own_id():
     others = {surprise(ValueError("secret")).correlation_id for _ in range(2)}
     assert len(others) == 2
     assert isinstance(failure, EngineFailure)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_shows_no_values(log_format, capsys):
+    """A token in a variable on the way stays there."""
+    configure_logs(log_format, "info")
+
+    def fails(token):
+        raise ValueError("why")
+
+    try:
+        fails("secret-of-a-caller")
+    except ValueError as error:
+        structlog.get_logger().error("failed", exc_info=error)
+    log = capsys.readouterr().err
+    assert "why" in log
+    assert "fails" in log
+    assert "secret-of-a-caller" not in log.replace('fails("secret-of-a-caller")', "")
