@@ -31,6 +31,9 @@ def inspect(
         _print_table(manifest)
 
 
+_ROLES = {"future": "known ahead", "static": "static"}
+
+
 def _newest(path: Path) -> Path:
     """The file itself, that of a version's directory, or that of a model's highest version."""
     if not path.is_dir():
@@ -56,6 +59,7 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
     summary = manifest.training
     features = [
         feature.name
+        + (f" ({_ROLES[feature.role]})" if feature.role in _ROLES else "")
         + (f" ({len(feature.categories)} categories)" if feature.categories else "")
         + (" (required)" if feature.required else "")
         for feature in manifest.features
@@ -71,6 +75,7 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         ("cell, head, decoder", f"{manifest.cell}, {manifest.head}, {manifest.decoder}"),
         ("features, target first", "\n".join(features)),
         ("frequency", f"{manifest.frequency}, season of {manifest.season_length} steps"),
+        ("reads the time", "yes" if manifest.reads_time else "no"),
         ("horizon", _horizon(manifest)),
         (
             "labels" if manifest.labels else "quantile levels",

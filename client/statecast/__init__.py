@@ -28,6 +28,7 @@ from statecast.errors import (
 from statecast.forecast import Forecast, ForecastResult
 from statecast.frames import FrameResult
 from statecast.model import Feature, Model
+from statecast.rows import with_future
 from statecast.session_info import SessionEvent, SessionInfo
 from statecast.sync_carried import CarriedSession
 from statecast.sync_client import Client, Session
@@ -78,4 +79,5 @@ __all__ = [
     "Unsupported",
     "Watch",
     "token_file",
+    "with_future",
 ]

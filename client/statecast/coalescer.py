@@ -66,7 +66,7 @@ class RowCall:
             as_horizon(self.horizon, model)
             self._chunk = as_chunk(*self._raw, model)
             self._raw = (None, None)
-        elif self._chunk.values.shape[1] != model.num_features:
+        elif self._chunk.values.shape[1] != model.num_values:
             as_values(self._chunk.values, model)
         return self._chunk
 
@@ -132,7 +132,7 @@ class Coalescer:
         if call.reply != forecast_pb2.REPLY_NONE:
             forecast_bytes = 4 * (call.horizon or model.horizon) * model.num_columns
         # Handle, length, position and time, or what a reply has in their place.
-        row_bytes = 32 + max(8 * model.num_features, forecast_bytes)
+        row_bytes = 32 + max(8 * model.num_values, forecast_bytes)
         return min(self._max_rows, self._max_bytes // row_bytes)
 
 

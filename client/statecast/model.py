@@ -3,21 +3,26 @@
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from statecast.v1 import model_pb2
+
+Role = Literal["past", "future", "static"]
+_ROLES: dict[int, Role] = {model_pb2.ROLE_FUTURE: "future", model_pb2.ROLE_STATIC: "static"}
 
 
 @dataclass(frozen=True)
 class Feature:
     """One value of a row. Where `required`, a missing value (NaN) is refused.
 
-    A value of a feature with `categories` is one of them, or its index; without, it is a number.
+    A value of a feature with `categories` is one of them, or its index; without, it is a number. Of one whose
+    role is future, rows may also give the values at the steps to come; a static one is the same in every row.
     """
 
     name: str
     required: bool
     categories: tuple[str, ...] = ()
+    role: Role = "past"
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -47,11 +52,28 @@ class Model:
     task: str = "regression"
     # A forecast's columns where they are probabilities; of a binary model's two the second is the event.
     labels: tuple[str, ...] = ()
+    # Whether forecasts depend on the rows' times.
+    reads_time: bool = False
 
     @property
     def num_features(self) -> int:
         """Values of a row, F."""
         return len(self.features)
+
+    @cached_property
+    def columns(self) -> tuple[Feature, ...]:
+        """The feature of each value of a whole row: all of them, then each future one, `horizon` times."""
+        return (*self.features, *(each for each in self.future for _ in range(self.horizon)))
+
+    @cached_property
+    def future(self) -> tuple[Feature, ...]:
+        """Those that are known ahead."""
+        return tuple(feature for feature in self.features if feature.role == "future")
+
+    @property
+    def num_values(self) -> int:
+        """Values of a whole row: features, and what is known ahead."""
+        return len(self.columns)
 
     @property
     def num_columns(self) -> int:
@@ -73,7 +95,10 @@ def from_message(message: model_pb2.Model) -> Model:
         digest=message.digest,
         cell=message.cell,
         features=tuple(
-            Feature(feature.name, feature.required, tuple(feature.categories)) for feature in message.features
+            Feature(
+                feature.name, feature.required, tuple(feature.categories), _ROLES.get(feature.role, "past")
+            )
+            for feature in message.features
         ),
         frequency=message.frequency,
         season_length=message.season_length,
@@ -82,4 +107,5 @@ def from_message(message: model_pb2.Model) -> Model:
         manifest_json=message.manifest_json,
         task=message.task or "regression",
         labels=tuple(message.labels),
+        reads_time=message.reads_time,
     )

@@ -20,7 +20,7 @@ REPLIES: dict[str, forecast_pb2.Reply] = {
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Rows of one session: `values` (T, F) float64, `times_us` (T,) int64 or None."""
+    """Rows of one session: `values` (T, `Model.num_values`) float64, `times_us` (T,) int64 or None."""
 
     values: npt.NDArray[np.float64]
     times_us: npt.NDArray[np.int64] | None
@@ -43,12 +43,13 @@ def as_chunk(rows: Any, times: Any, model: Model, name: str = "rows") -> Chunk:
 
 
 def as_values(rows: Any, model: Model, name: str = "rows") -> npt.NDArray[np.float64]:
-    """Rows as a (T, F) array of their own: what the caller does to `rows` later changes nothing.
+    """Rows as (T, `Model.num_values`), an array of their own: what happens to `rows` later changes nothing.
 
     Args:
         rows: (T, F); or, where the model has one feature, a number (one row) or (T,) numbers (T rows); or,
             where it has several, (F,) numbers (one row). None and NaN are missing values. Of a feature with
-            categories, a value is one of those, as text, or the index of one.
+            categories, a value is one of those, as text, or the index of one. Rows may be as wide as
+            `Model.num_values` too, see `with_future`; else nothing is known ahead.
 
     Raises:
         ValueError: any other shape, no row, or something that is neither a number nor a category.
@@ -68,24 +69,64 @@ def as_values(rows: Any, model: Model, name: str = "rows") -> npt.NDArray[np.flo
     shape = values.shape
     if width == 1 and values.ndim <= 1:
         values = values.reshape(-1, 1)
-    elif values.ndim == 1 and len(values) == width:
-        values = values.reshape(1, width)
-    if values.ndim != 2 or values.shape[1] != width:
+    elif values.ndim == 1 and len(values) in (width, model.num_values):
+        values = values.reshape(1, -1)
+    if values.ndim != 2 or values.shape[1] not in (width, model.num_values):
         features = ", ".join(feature.name for feature in model.features)
         raise ValueError(
-            f"{name}: expected {_shape(width)}, for the features {features}; found shape {shape}"
+            f"{name}: expected {_shape(width)}, for the features {features}{_ahead(model)}; "
+            f"found shape {shape}"
         )
     if not len(values):
         raise ValueError(f"{name}: expected at least one row, found none")
+    if values.shape[1] < model.num_values:
+        return np.pad(values, ((0, 0), (0, model.num_values - width)), constant_values=np.nan)
     return values
+
+
+def with_future(model: Model, rows: Any, future: Any) -> npt.NDArray[np.float64]:
+    """Whole rows: what was observed, and what is known of the steps to come.
+
+    Args:
+        rows: as `as_values` reads them, T rows of the model's features.
+        future: (T, S, C) values of the C features whose role is future, in the model's order, at the next S
+            steps after each row, S at most the model's horizon; (S, C) for one row. Without the last axis
+            where there is one such feature. None and NaN are not known.
+
+    Returns:
+        (T, `Model.num_values`), which every call takes for rows.
+
+    Raises:
+        ValueError: another shape, no feature of the model is known ahead, or no number or category.
+    """
+    if not model.future:
+        raise ValueError(f"future: expected none, as no feature of {model.name} is known ahead")
+    values = as_values(rows, model)
+    num_rows, num_ahead, horizon = len(values), len(model.future), model.horizon
+    ahead = np.asarray(future, object)
+    if num_ahead == 1 and (ahead.shape[-1:] != (1,) or ahead.ndim == (1 if num_rows == 1 else 2)):
+        ahead = ahead[..., None]
+    if ahead.ndim == 2 and num_rows == 1:
+        ahead = ahead[None]
+    steps = ahead.shape[1] if ahead.ndim == 3 else 0
+    if ahead.shape != (num_rows, steps, num_ahead) or not 1 <= steps <= horizon:
+        names = ", ".join(feature.name for feature in model.future)
+        found, expected = np.shape(future), f"({num_rows}, 1 to {horizon} steps, {num_ahead}) for {names}"
+        raise ValueError(f"future: expected shape {expected}; found {found}")
+    whole = np.full((num_rows, model.num_values), np.nan, object)
+    whole[:, : model.num_features] = values[:, : model.num_features]
+    by_feature = np.full((num_rows, num_ahead, horizon), np.nan, object)
+    by_feature[:, :, :steps] = ahead.swapaxes(1, 2)
+    whole[:, model.num_features :] = by_feature.reshape(num_rows, -1)
+    return as_values(whole, model, "future")
 
 
 def _indexed(found: npt.NDArray[Any], model: Model, name: str) -> npt.NDArray[Any]:
     """Every text replaced by its index among the categories of its column's feature."""
     for place, value in np.ndenumerate(found):
         if isinstance(value, str):
-            column = place[-1] % model.num_features if place else 0
-            feature = model.features[column]
+            columns = model.columns if found.shape[-1:] == (model.num_values,) else model.features
+            feature = columns[place[-1] % len(columns) if place else 0]
             if value not in feature.index:
                 expected = f"one of {list(feature.categories)}" if feature.categories else "a number"
                 raise CategoryError(f"{name}, feature {feature.name}: expected {expected}, found {value!r}")
@@ -159,6 +200,10 @@ def as_horizon(horizon: int | None, model: Model) -> int:
 
 def _shape(width: int) -> str:
     return "a number, (T,) or (T, 1)" if width == 1 else f"({width},) for one row, or (T, {width})"
+
+
+def _ahead(model: Model) -> str:
+    return f", or {model.num_values} values with what is known ahead" if model.future else ""
 
 
 def _utc(time: Any) -> Any:

@@ -96,7 +96,7 @@ def _columns(manifest: Manifest, batch: Axis, time: Axis) -> dict[str, ValueInfo
     return {
         SLOTS: make(SLOTS, TensorProto.INT64, [batch]),
         SLOTS_AGAIN: make(SLOTS_AGAIN, TensorProto.INT64, [batch]),
-        ROWS: make(ROWS, TensorProto.DOUBLE, [batch, time, len(manifest.features)]),
+        ROWS: make(ROWS, TensorProto.DOUBLE, [batch, time, manifest.row_layout.width]),
         FORECAST: make(FORECAST, TensorProto.FLOAT, [batch, time, *forecast]),
         READ_OUT: make(READ_OUT, TensorProto.FLOAT, [batch, *forecast]),
     }

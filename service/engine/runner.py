@@ -30,13 +30,13 @@ class Reply(IntEnum):
 
 
 class Runner(Protocol):
-    """Advances sessions of one model. B sessions, T rows each, F features, K horizon, Q levels.
+    """Advances sessions of one model. B sessions, T rows each, W columns (`RowLayout`), K horizon, Q levels.
 
     Owns the states. One call at a time.
     """
 
     def step(self, slots: Slots, rows: Rows, reply: Reply) -> Forecasts | None:
-        """Advance distinct `slots` by `rows` (B, T, F), T >= 1, and commit their next states.
+        """Advance distinct `slots` by `rows` (B, T, W), T >= 1, and commit their next states.
 
         A call that raises commits nothing.
 

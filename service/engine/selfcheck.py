@@ -11,6 +11,7 @@ from service.engine.runner import Forecasts, Reply, Rows, Runner
 TOLERANCE = 1e-3
 _NUM_SESSIONS = 3
 _NUM_ROWS = 8
+_FIRST_US, _HOUR_US = 1.7e15, 3.6e9
 
 
 def streams(runner: Runner, manifest: Manifest) -> str | None:
@@ -87,7 +88,9 @@ def _every_way(runner: Runner, slots: Slots, rows: Rows) -> Forecasts:
 
 def _rows(manifest: Manifest, num_sessions: int) -> Rows:
     random = np.random.default_rng(0)
-    rows = 100.0 + 10.0 * random.standard_normal((num_sessions, _NUM_ROWS, len(manifest.features)))
+    rows = 100.0 + 10.0 * random.standard_normal((num_sessions, _NUM_ROWS, manifest.row_layout.width))
+    if manifest.reads_time:
+        rows[..., -1] = _FIRST_US + _HOUR_US * np.arange(_NUM_ROWS)
     rows[0, 3] = np.nan
     return rows
 

@@ -60,7 +60,7 @@ class StepGraph:
                 # The run that captures does so in several (onnxruntime issue 32243), which would step a
                 # session as often; the scratch slot is nobody's.
                 slots = np.full(size, self._arena.scratch_slot, np.int64)
-                bound.run(slots, np.zeros((size, 1, len(manifest.features))))
+                bound.run(slots, np.zeros((size, 1, manifest.row_layout.width)))
                 return bound
             except Exception as error:  # ONNX Runtime raises several unrelated types
                 _log.warning("a graph is not captured", num_sessions=size, error=str(error))

@@ -95,6 +95,6 @@ def _run_s(session: onnxruntime.InferenceSession, feeds: States) -> float:
 
 
 def _feeds(manifest: Manifest, size: int) -> States:
-    rows = np.random.default_rng(0).standard_normal((size, 1, len(manifest.features)))
+    rows = np.random.default_rng(0).standard_normal((size, 1, manifest.row_layout.width))
     states = {spec.name: np.full((size, *spec.shape), spec.initial, spec.dtype) for spec in manifest.states}
     return {ROWS: rows, **states}

@@ -10,16 +10,17 @@ from service.engine.runner import Reply
 from service.errors import InvalidRequest
 from service.rpc import validation
 from service.rpc.frames import FrameLimits
+from service.rpc.graph_rows import expected_width, graph_rows, is_width
 from service.sessions.frame import NO_POSITION, Integers
 from statecast.v1 import forecast_pb2 as pb
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Asked:
-    """Rows for one session, T of F features, and what is to come back.
+    """Rows for one session, T of them as the graph reads them, and what is to come back.
 
     Attributes:
-        values: (T, F).
+        values: (T, W).
         times_us: (T,), or None.
         position: rows consumed before the first, or NO_POSITION.
         horizon: steps to return.
@@ -47,17 +48,24 @@ def read(request: pb.ForecastRequest, manifest: Manifest, limits: FrameLimits) -
     values, times_us = _values(request, manifest), _times(request)
     position = request.position if request.HasField("position") else NO_POSITION
     validation.check_position(position)
+    values = graph_rows(values, times_us, manifest.row_layout)
     return Asked(values, times_us, position, reply, horizon)
 
 
 def _values(request: pb.ForecastRequest, manifest: Manifest) -> npt.NDArray[np.float64]:
-    num_features = len(manifest.features)
+    """(T, F), or (T, `num_values`) where a row tells what is known ahead."""
+    layout = manifest.row_layout
     for index, row in enumerate(request.rows):
-        if len(row.values) != num_features:
+        if not is_width(len(row.values), layout):
             names = ", ".join(feature.name for feature in manifest.features)
-            expected = f"{num_features} ({names})"
+            expected = f"{expected_width(layout)} ({names})"
             raise InvalidRequest(f"rows[{index}].values", f"{len(row.values)} values", expected)
-    values = np.array([row.values for row in request.rows], np.float64)
+    if layout.future:
+        values = np.full((len(request.rows), max(len(row.values) for row in request.rows)), np.nan)
+        for index, row in enumerate(request.rows):
+            values[index, : len(row.values)] = row.values
+    else:
+        values = np.array([row.values for row in request.rows], np.float64)
     validation.check_values(values, manifest, "rows: values")
     return values
 

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models.manifest import Manifest
+from models.rows import RowLayout
 from service.engine.runner import Reply, Rows
 from service.errors import InvalidRequest, QueueFull, StatecastError
 from service.rpc import validation, wire
 from service.rpc.frame_response import PlainResponses
+from service.rpc.graph_rows import expected_width, graph_rows, is_width, num_rows_of
 from service.rpc.handles import Handles
 from service.rpc.status import status_of
 from service.sessions.batch import row_indices, starts_of
@@ -51,7 +53,7 @@ class Accepted:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Columns:
-    """A frame's columns: N entries, R rows, F features."""
+    """A frame's columns: N entries, R rows; `values` as wide as they were sent."""
 
     handles: npt.NDArray[np.uint32]
     lengths: Integers
@@ -83,12 +85,13 @@ def accept(
         QueueFull: too many rows wait already. Nothing was submitted in either case.
     """
     manifest = worker.model.manifest
+    layout = manifest.row_layout
     # First of all, and by size alone: a server that is overloaded must refuse cheaply.
-    worker.check_room(len(message.values) // (columns.VALUE.itemsize * len(manifest.features)))
+    worker.check_room(num_rows_of(message, layout))
     reply = validation.reply_of(message.reply)
     horizon = validation.horizon_of(message.horizon, manifest)
     try:
-        cols = _columns(message, len(manifest.features))
+        cols = _columns(message, layout)
     except columns.ColumnError as error:
         raise InvalidRequest(f"frame.{error.field}", error.found, error.expected) from error
     validation.check_reply_size(len(cols.values), reply, manifest, limits.max_message_bytes)
@@ -102,13 +105,14 @@ def accept(
         cols, slots = cols.only(keep), slots[keep]
     if len(cols.lengths) == len(cols.values):
         reply = reply.for_one_row
-    frame = Frame(slots, cols.lengths, cols.positions, cols.times_us, cols.values, reply, done, deadline_s)
+    rows = graph_rows(cols.values, cols.times_us, layout)
+    frame = Frame(slots, cols.lengths, cols.positions, cols.times_us, rows, reply, done, deadline_s)
     accepted.frame = frame
     worker.submit(frame)
     return accepted
 
 
-def _columns(frame: pb.Frame, num_features: int) -> _Columns:
+def _columns(frame: pb.Frame, layout: RowLayout) -> _Columns:
     handles = columns.unpack(frame.handles, columns.HANDLE, "handles")
     count = len(handles)
     if count == 0:
@@ -129,8 +133,12 @@ def _columns(frame: pb.Frame, num_features: int) -> _Columns:
         times = columns.unpack(frame.times_us, columns.TIME_US, "times_us")
         _check_count("times_us", len(times), num_rows, "one per row")
     values = columns.unpack(frame.values, columns.VALUE, "values")
-    _check_count("values", len(values), num_rows * num_features, f"{num_rows} rows x {num_features} features")
-    return _Columns(handles, lengths, positions, times, values.reshape(num_rows, num_features))
+    width, rest = divmod(len(values), max(num_rows, 1))
+    if rest or not is_width(width, layout):
+        width = layout.num_features
+        what = f"{num_rows} rows x {expected_width(layout)} features"
+        _check_count("values", len(values), num_rows * width, what)
+    return _Columns(handles, lengths, positions, times, values.reshape(num_rows, width))
 
 
 def _check_count(field: str, found: int, expected: int, what: str) -> None:

@@ -18,6 +18,8 @@ _POLICIES = {
     pb.UPGRADE_POLICY_REPLAY: UpgradePolicy.REPLAY,
 }
 
+_ROLES = {"past": pb.ROLE_PAST, "future": pb.ROLE_FUTURE, "static": pb.ROLE_STATIC}
+
 
 class ModelService(model_pb2_grpc.ModelServiceServicer):
     """See `model.proto`."""
@@ -75,10 +77,16 @@ def _model(worker: SessionWorker) -> pb.Model:
         digest=manifest.digest,
         cell=manifest.cell,
         features=[
-            pb.Feature(name=feature.name, required=feature.required, categories=feature.categories)
+            pb.Feature(
+                name=feature.name,
+                required=feature.required,
+                categories=feature.categories,
+                role=_ROLES[feature.role],
+            )
             for feature in manifest.features
         ],
         task=manifest.task,
+        reads_time=manifest.reads_time,
         labels=manifest.labels,
         frequency=manifest.frequency,
         season_length=manifest.season_length,

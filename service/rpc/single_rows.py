@@ -21,7 +21,7 @@ class SingleRow:
         slot: from `table.resolve`, with nothing awaited before the row is added.
         position: rows consumed before it, or NO_POSITION.
         time_us: microseconds since 1970-01-01 UTC, or NO_TIME.
-        values: F numbers.
+        values: W numbers, as the graph reads them.
         reply: NONE or LAST.
         deadline_s: on the worker's clock.
         is_dropped: nobody waits any more; it is not applied where its batch has not begun.

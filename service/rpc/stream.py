@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import structlog
 from google.protobuf.message import DecodeError
 
+from models.rows import RowLayout
 from service.errors import Draining, InvalidRequest, StatecastError
 from service.rpc import frames, validation, wire
 from service.rpc.frame_response import PlainResponses
+from service.rpc.graph_rows import graph_row, is_width, num_rows_of
 from service.rpc.guard import surprise
 from service.rpc.handles import MAX_HANDLE, Handles
 from service.rpc.row_message import Row, RowShape, RowShapes
@@ -39,7 +41,11 @@ _NO_FORECASTS = bytes(4)
 
 @dataclass(frozen=True)
 class StreamModel:
-    """What a stream needs for the sessions it has of one model."""
+    """What a stream needs for the sessions it has of one model.
+
+    Attributes:
+        num_features: F; 0 where the graph's rows are not the values as they are sent.
+    """
 
     worker: SessionWorker
     rows: SingleRows
@@ -47,6 +53,7 @@ class StreamModel:
     responses: PlainResponses
     num_features: int
     horizon: int
+    layout: RowLayout
 
 
 class Stream:
@@ -142,15 +149,20 @@ class Stream:
     def _take_row(self, shape: RowShape, row: Row) -> bool:
         """Submit a message that is a plain row; False where it must go the long way."""
         model = self._model_by_handle.get(row.handle)
-        if model is None or model.num_features != shape.num_features or model.horizon < shape.horizon:
+        if model is None or model.horizon < shape.horizon:
             return False
+        values = row.values
+        if model.num_features != shape.num_features:
+            if model.num_features or not is_width(shape.num_features, model.layout):
+                return False
+            values = graph_row(values, row.time_us, model.layout)
         try:
             model.rows.check_room()
             self._tenant.take(1)
             slot = model.handles.resolve_one(row.handle, model.worker.table)
         except (KeyError, StatecastError):
             return False
-        answer = _RowAnswer(slot, row.position, row.time_us, row.values, shape.reply, self._deadline_s)
+        answer = _RowAnswer(slot, row.position, row.time_us, values, shape.reply, self._deadline_s)
         answer.begin(self, model, shape, row.frame_id)
         self._append(answer)
         model.rows.add(answer)
@@ -185,8 +197,10 @@ class Stream:
         worker = self._catalog.worker(name)
         manifest = worker.model.manifest
         responses = PlainResponses(manifest)
+        layout = manifest.row_layout
+        num_features = layout.num_features if layout.width == layout.num_features else 0
         opened = StreamModel(
-            worker, self._rows[name], Handles(), responses, len(manifest.features), manifest.horizon
+            worker, self._rows[name], Handles(), responses, num_features, manifest.horizon, layout
         )
         self._models[name] = opened
         return opened
@@ -215,7 +229,7 @@ class Stream:
         if model is None:
             expected = "a handle that this stream named in `sessions`"
             raise InvalidRequest("frame.handles", f"{first} first", expected)
-        self._tenant.take(len(frame.values) // (8 * model.num_features))
+        self._tenant.take(num_rows_of(frame, model.layout))
         # Rows that were collected came before this frame.
         model.rows.flush()
         accepted = frames.accept(

@@ -1,9 +1,11 @@
 """Checks on single fields, the same for unary requests and frames."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from models.manifest import Manifest
+from models.manifest import FeatureSpec, Manifest
 from service.engine.runner import Reply, Rows
 from service.errors import InvalidRequest
 from service.sessions.frame import FIRST_TIME_US, LAST_TIME_US
@@ -80,12 +82,17 @@ def check_num_rows(num_rows: int, field: str, max_rows: int) -> None:
 
 
 def bad_rows(values: Rows, manifest: Manifest) -> npt.NDArray[np.bool_]:
-    """(R,): rows (R, F) with an infinity, no category's index, or no value where the model requires one."""
+    """(R,): rows with an infinity, no category's index, or no value where the model requires one.
+
+    Args:
+        values: (R, F) or, with what is known ahead, of which nothing is required, (R, `num_values`).
+    """
     bad = _no_category(values, manifest)
     finite = np.isfinite(values)
     if finite.all():
         return bad
-    required = np.array([feature.required for feature in manifest.features])
+    required = np.zeros(values.shape[1], bool)
+    required[: len(manifest.features)] = [feature.required for feature in manifest.features]
     bad |= (np.isinf(values) | (~finite & required)).any(axis=1)
     return bad
 
@@ -93,7 +100,7 @@ def bad_rows(values: Rows, manifest: Manifest) -> npt.NDArray[np.bool_]:
 def _no_category(values: Rows, manifest: Manifest) -> npt.NDArray[np.bool_]:
     """(R,): rows with a value, not a missing one, that is the index of none of its feature's categories."""
     bad = np.zeros(len(values), bool)
-    for column, feature in enumerate(manifest.features):
+    for column, feature in enumerate(_features_of(manifest, values.shape[1])):
         if feature.categories:
             index = values[:, column]
             outside = (index < 0) | (index >= len(feature.categories)) | (index != np.floor(index))
@@ -101,11 +108,20 @@ def _no_category(values: Rows, manifest: Manifest) -> npt.NDArray[np.bool_]:
     return bad
 
 
+def _features_of(manifest: Manifest, width: int) -> Sequence[FeatureSpec]:
+    """The feature of each column that was sent."""
+    if width == len(manifest.features):
+        return manifest.features
+    layout = manifest.row_layout
+    ahead = (manifest.features[at] for at in layout.future for _ in range(layout.horizon))
+    return [*manifest.features, *ahead]
+
+
 def check_values(values: Rows, manifest: Manifest, field: str) -> None:
     """Finite or missing, and missing only where the model allows it.
 
     Args:
-        values: (T, F) float64.
+        values: as `bad_rows` takes them.
         field: how the caller wrote them, for the message.
 
     Raises:
@@ -115,11 +131,15 @@ def check_values(values: Rows, manifest: Manifest, field: str) -> None:
     if not bad.any():
         return
     row = int(bad.argmax())
-    for feature, value in zip(manifest.features, values[row].tolist(), strict=True):
+    features = _features_of(manifest, values.shape[1])
+    for column, (feature, value) in enumerate(zip(features, values[row].tolist(), strict=True)):
         where = f"{field} of row {row}, feature {feature.name!r}"
+        num_ahead = column - len(manifest.features)
+        if num_ahead >= 0:
+            where += f", {num_ahead % manifest.horizon + 1} steps ahead"
         if np.isinf(value):
             raise InvalidRequest(where, value, "a finite number, or NaN where missing")
-        if np.isnan(value) and feature.required:
+        if np.isnan(value) and feature.required and num_ahead < 0:
             raise InvalidRequest(where, value, "a number: the model requires this feature")
         num = len(feature.categories)
         if num and not np.isnan(value) and value not in range(num):

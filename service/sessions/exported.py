@@ -109,7 +109,7 @@ def _check_content(message: pb.ExportedSession, manifest: Manifest) -> None:
         if len(tensor.content) != spec.num_bytes:
             size = len(tensor.content)
             raise DamagedState(_WHAT, f"state {spec.name} has {size} bytes in place of {spec.num_bytes}")
-    row_bytes = 8 * len(manifest.features)
+    row_bytes = 8 * manifest.row_layout.width
     if len(message.recent) % row_bytes:
         size = len(message.recent)
         raise DamagedState(_WHAT, f"its recent rows have {size} bytes, no multiple of {row_bytes}")

@@ -27,14 +27,14 @@ def _nobody(_frame: "Frame") -> None:
 
 @dataclass(eq=False, slots=True)
 class Frame:
-    """Checked rows for N sessions of one model, R rows in all, F features.
+    """Checked rows for N sessions of one model, R rows in all, W columns as the graph reads them.
 
     Attributes:
         slots: (N,) each entry's session; one that is named twice takes its entries in order.
         lengths: (N,) rows of each entry, at least 1.
         positions: (N,) rows consumed before each entry's first row, or NO_POSITION.
         times_us: (R,) microseconds since 1970-01-01 UTC, or None.
-        values: (R, F) float64, raw units, NaN where missing; entries one after the other.
+        values: (R, W) float64, raw units, NaN where missing; entries one after the other.
         reply: which forecasts to return.
         done: called once, when every entry is settled.
         deadline_s: on the worker's clock; entries that no batch has taken by then are not applied.

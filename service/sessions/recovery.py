@@ -64,7 +64,7 @@ async def recover(recovered: Recovered, residency: Residency) -> tuple[int, list
     records = list(recovered.records)
     if not records:
         return 0, []
-    tail, broken = _checked(_sorted(recovered), records)
+    tail, broken = _checked(_sorted(recovered, _width(residency)), records)
     lost = [records[index].session_id for index in broken]
     size = max(min(residency.table.capacity // 2, _MOST_AT_ONCE), 1)
     for start in range(0, len(records), size):
@@ -92,7 +92,11 @@ def _recover(tail: _Tail, records: Sequence[Record], mine: Integers, residency: 
     return lost
 
 
-def _sorted(recovered: Recovered) -> _Tail:
+def _width(residency: Residency) -> int:
+    return residency.versions.newest.model.manifest.row_layout.width
+
+
+def _sorted(recovered: Recovered, width: int) -> _Tail:
     """By record, without what the records hold already."""
     names = ("index", "before", "after", "last_times_us", "num_steps")
     batches = recovered.tail
@@ -102,11 +106,16 @@ def _sorted(recovered: Recovered) -> _Tail:
         axis=1,
     )
     at_s = np.concatenate([np.full(len(batch.index), batch.at_s) for batch in batches] or [np.empty(0)])
-    rows = np.concatenate([batch.rows for batch in batches] or [np.empty((0, 1))])
+    rows = np.concatenate([_as_wide(batch.rows, width) for batch in batches] or [np.empty((0, width))])
     positions = np.array([record.position for record in recovered.records], np.int64)
     wanted = (entries[0] >= 0) & (entries[2] > positions[np.maximum(entries[0], 0)])
     order = np.argsort(entries[0], kind="stable")
     return _Tail(entries, at_s, rows).only(order[wanted[order]])
+
+
+def _as_wide(rows: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
+    """Rows of another width are of versions that read other columns: their sessions are lost, not stepped."""
+    return rows if rows.shape[1] == width else np.full((len(rows), width), np.nan)
 
 
 def _checked(tail: _Tail, records: Sequence[Record]) -> tuple[_Tail, set[int]]:

@@ -68,7 +68,7 @@ class Residency:
         )
         self.table.must_load = store.is_durable
         self.counts = Counts()
-        self.recent = RecentRows(model.capacity, num_recent_rows, len(model.manifest.features))
+        self.recent = RecentRows(model.capacity, num_recent_rows, model.manifest.row_layout.width)
         # Sessions that are not in memory; as other replicas open and end them, an estimate.
         self.num_elsewhere = 0
         self._max_sessions = max_sessions
@@ -435,8 +435,21 @@ class Residency:
         for digest in needed:
             if self.versions.by_digest(digest) is None and self._fetch is not None:
                 model = await self._fetch(digest)
-                if model is not None:
+                if model is not None and self._reads_alike(model):
                     self.versions.adopt(model)
+
+    def _reads_alike(self, model: ServedModel) -> bool:
+        """Whether a version's rows are those of the newest: sessions of one that reads others are foreign."""
+        newest, layout = self.versions.newest.model, model.manifest.row_layout
+        if layout == newest.manifest.row_layout:
+            return True
+        _log.warning(
+            "a version reads other columns than the one that is served: its sessions stay in the store",
+            model=model.name,
+            version=model.version,
+            served=newest.version,
+        )
+        return False
 
     async def upgrade_some(self, limit: int) -> int:
         """Take sessions of older versions over to the one that is served; returns how many are left."""

@@ -7,6 +7,11 @@ from service.engine.model import ServedModel
 from service.errors import UpgradeRefused
 from service.sessions.state_bytes import StateBytes
 
+# What a caller sends and gets; rows are made when they are read, for all versions alike.
+_FIXED = (
+    "features", "reads_time", "task", "predicts", "horizon", "quantile_levels", "labels", "frequency"
+)  # fmt: skip
+
 
 class UpgradePolicy(StrEnum):
     """What sessions of an older version do.
@@ -66,7 +71,7 @@ class Versions:
             UpgradeRefused: names what differs.
         """
         old, new = self.newest.model.manifest, model.manifest
-        for what in ("features", "task", "predicts", "horizon", "quantile_levels", "labels", "frequency"):
+        for what in _FIXED:
             found, expected = getattr(new, what), getattr(old, what)
             if found != expected:
                 reason = (

@@ -217,7 +217,7 @@ class SessionWorker:
 
         Args:
             time_us: or NO_TIME.
-            values: F numbers.
+            values: W numbers, as the graph reads them.
             reply: NONE or LAST.
             arrived_s: when it came.
 
@@ -287,7 +287,7 @@ class SessionWorker:
         Raises:
             StoreUnavailable: it cannot be read.
         """
-        recovered = await self.store.recover(self.model.name, len(self.model.manifest.features))
+        recovered = await self.store.recover(self.model.name, self.model.manifest.row_layout.width)
         await self.residency.fetch_versions(recovered.records)
         found = await recover(recovered, self.residency)
         self.counts.rows_recovered += found[0]

@@ -13,10 +13,21 @@ class UpgradePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UPGRADE_POLICY_PIN: _ClassVar[UpgradePolicy]
     UPGRADE_POLICY_CARRY: _ClassVar[UpgradePolicy]
     UPGRADE_POLICY_REPLAY: _ClassVar[UpgradePolicy]
+
+class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ROLE_UNSPECIFIED: _ClassVar[Role]
+    ROLE_PAST: _ClassVar[Role]
+    ROLE_FUTURE: _ClassVar[Role]
+    ROLE_STATIC: _ClassVar[Role]
 UPGRADE_POLICY_UNSPECIFIED: UpgradePolicy
 UPGRADE_POLICY_PIN: UpgradePolicy
 UPGRADE_POLICY_CARRY: UpgradePolicy
 UPGRADE_POLICY_REPLAY: UpgradePolicy
+ROLE_UNSPECIFIED: Role
+ROLE_PAST: Role
+ROLE_FUTURE: Role
+ROLE_STATIC: Role
 
 class LoadModelRequest(_message.Message):
     __slots__ = ("model", "version", "policy")
@@ -71,7 +82,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "digest", "cell", "features", "frequency", "season_length", "horizon", "quantile_levels", "manifest_json", "versions", "task", "labels")
+    __slots__ = ("name", "version", "digest", "cell", "features", "frequency", "season_length", "horizon", "quantile_levels", "manifest_json", "versions", "task", "labels", "reads_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +96,7 @@ class Model(_message.Message):
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    READS_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     digest: str
@@ -98,7 +110,8 @@ class Model(_message.Message):
     versions: _containers.RepeatedCompositeFieldContainer[ModelVersion]
     task: str
     labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., cell: _Optional[str] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., frequency: _Optional[str] = ..., season_length: _Optional[int] = ..., horizon: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., manifest_json: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., task: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    reads_time: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., cell: _Optional[str] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., frequency: _Optional[str] = ..., season_length: _Optional[int] = ..., horizon: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., manifest_json: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., task: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., reads_time: _Optional[bool] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
     __slots__ = ("version", "digest", "num_sessions")
@@ -111,11 +124,13 @@ class ModelVersion(_message.Message):
     def __init__(self, version: _Optional[int] = ..., digest: _Optional[str] = ..., num_sessions: _Optional[int] = ...) -> None: ...
 
 class Feature(_message.Message):
-    __slots__ = ("name", "required", "categories")
+    __slots__ = ("name", "required", "categories", "role")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
     name: str
     required: bool
     categories: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., required: _Optional[bool] = ..., categories: _Optional[_Iterable[str]] = ...) -> None: ...
+    role: Role
+    def __init__(self, name: _Optional[str] = ..., required: _Optional[bool] = ..., categories: _Optional[_Iterable[str]] = ..., role: _Optional[_Union[Role, str]] = ...) -> None: ...

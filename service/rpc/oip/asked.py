@@ -1,6 +1,6 @@
 """What a `ModelInfer` request asks for, read and checked: nothing has been applied yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from models.manifest import Manifest
 from service.engine.runner import Reply, Rows
 from service.errors import InvalidRequest, StatecastError
 from service.rpc import validation
+from service.rpc.graph_rows import graph_rows
 from service.rpc.inference import grpc_service_pb2 as pb
 from service.rpc.oip import contract, parameters, tensors
 from service.rpc.oip.contract import InferenceLimits
@@ -21,10 +22,10 @@ from service.sessions.frame import NO_POSITION, Integers
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Asked:
-    """Rows for N distinct sequences, T each, F features, and what is to come back.
+    """Rows for N distinct sequences, T each, W columns as the graph reads them, and what is to come back.
 
     Attributes:
-        values: (N, T, F).
+        values: (N, T, W).
         times_us: (N, T), or None.
         positions: (N,) rows consumed before each sequence's first row, or NO_POSITION.
         is_many: whether the ids came as a tensor: then each sequence is refused on its own.
@@ -75,7 +76,14 @@ def read(request: pb.ModelInferRequest, manifest: Manifest, limits: InferenceLim
     asked = Asked(sequence_ids, values, times_us, positions, options, is_many, outputs, {})
     _check_size(asked, manifest, limits)
     _check_entries(asked, manifest)
-    return asked
+    return replace(asked, values=_graph_rows(asked, manifest))
+
+
+def _graph_rows(asked: Asked, manifest: Manifest) -> Rows:
+    num_sequences, num_rows, sent = asked.values.shape
+    times = None if asked.times_us is None else asked.times_us.reshape(-1)
+    rows = graph_rows(asked.values.reshape(-1, sent), times, manifest.row_layout)
+    return rows.reshape(num_sequences, num_rows, -1)
 
 
 def _outputs(request: pb.ModelInferRequest, manifest: Manifest, is_many: bool) -> tuple[str, ...]:

@@ -43,18 +43,21 @@ class Tensor:
         dims: without the batch dimension, which comes first; -1 is any size.
         is_extra: whether it is ours, taken or given on demand but not listed: the protocol's metadata cannot
             say that a tensor may be left out, and tools fill in all that is listed.
+        least: what the last dimension may be instead: what is known ahead need not be sent.
     """
 
     name: str
     datatype: str
     dims: tuple[int, ...]
     is_extra: bool = False
+    least: int | None = None
 
 
 def inputs(manifest: Manifest) -> list[Tensor]:
     """What a request may hold."""
+    layout = manifest.row_layout
     return [
-        Tensor(ROWS, "FP64", (-1, len(manifest.features))),
+        Tensor(ROWS, "FP64", (-1, layout.num_values), least=layout.num_features),
         Tensor(TIMES_US, "INT64", (-1,), is_extra=True),
         Tensor(POSITIONS, "INT64", (1,), is_extra=True),
         Tensor(SEQUENCE_IDS, "BYTES", (1,), is_extra=True),

@@ -65,8 +65,9 @@ def _shape(each: pb.ModelInferRequest.InferInputTensor, tensor: Tensor) -> tuple
     if each.datatype != tensor.datatype:
         raise InvalidRequest(f"{field}: datatype", repr(each.datatype[:64]), tensor.datatype)
     shape, wanted = tuple(each.shape), (-1, *tensor.dims)
+    limits = (*wanted[:-1], tensor.least) if shape and shape[-1] == tensor.least else wanted
     if len(shape) != len(wanted) or any(
-        size < 1 or limit not in (-1, size) for size, limit in zip(shape, wanted, strict=True)
+        size < 1 or limit not in (-1, size) for size, limit in zip(shape, limits, strict=True)
     ):
         raise InvalidRequest(f"{field}: shape", list(shape[:16]), f"{list(wanted)}, -1 being any from 1 on")
     return shape
