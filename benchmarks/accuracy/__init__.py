@@ -1,0 +1,1 @@
+"""Accuracy on public series, beside published figures and peers: `python -m benchmarks.accuracy`."""

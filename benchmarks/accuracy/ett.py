@@ -1,0 +1,71 @@
+"""ETTh1 and ETTm1: seven columns of an electricity transformer, every test window scored (Zhou et al. 2021)."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.accuracy.problem import Batch, DataMissing, Problem, Whole
+from training import scores
+
+# Steps an hour and, in months of 30 days, the parts: 12 to train on, 4 to choose on, 4 to test on.
+_FILES = {"ETTh1": ("ETTh1.csv", 1, "h"), "ETTm1": ("ETTm1.csv.gz", 4, "15min")}
+_MONTH_HOURS = 30 * 24
+_TRAIN, _VALIDATION, _TEST = 12, 4, 4
+
+
+def problem(folder: Path, name: str, horizon: int) -> Problem:
+    """The columns as seven series, standardised with the training part's mean and deviation.
+
+    Raises:
+        DataMissing: the folder lacks the file.
+    """
+    file, steps, freq = _FILES[name]
+    path = folder / "ett" / file
+    if not path.exists():
+        raise DataMissing(path)
+    frame = pd.read_csv(path, parse_dates=["date"])
+    month = _MONTH_HOURS * steps
+    frame = frame.iloc[: (_TRAIN + _VALIDATION + _TEST) * month]
+    times = frame["date"].to_numpy().astype("datetime64[us]")
+    columns = frame.drop(columns="date")
+    trained = columns.iloc[: _TRAIN * month]
+    standard = (columns - trained.mean()) / trained.std(ddof=0)
+    series = tuple(
+        Whole(str(column), times, standard[[column]].to_numpy(np.float64), (_TRAIN + _VALIDATION) * month)
+        for column in standard
+    )
+    return Problem(("y",), freq, horizon, 24 * steps, _VALIDATION * month, series)
+
+
+def score(problem: Problem, batches: Iterable[Batch]) -> dict[str, float]:
+    """MSE and MAE over windows, steps and columns, of the mean and of the median forecast; wQL."""
+    levels = np.array(problem.levels)
+    middle = scores.median_column(levels)
+    sums, losses, size, num = np.zeros(4), np.zeros(len(levels)), 0.0, 0
+    for batch in batches:
+        actual, forecast = problem.actual(batch), batch.forecast.astype(np.float64)
+        errors = [actual - forecast.mean(axis=-1), actual - forecast[..., middle]]
+        sums += [score for error in errors for score in ((error**2).sum(), np.abs(error).sum())]
+        losses += scores.pinball(actual, forecast, levels).sum(axis=(0, 1))
+        size += float(np.abs(actual).sum())
+        num += actual.size
+    mean_mse, mean_mae, median_mse, median_mae = (sums / num).tolist()
+    return {
+        "mean_mse": mean_mse,
+        "mean_mae": mean_mae,
+        "median_mse": median_mse,
+        "median_mae": median_mae,
+        "wql": float(np.mean(2 * losses / size)),
+    }
+
+
+def with_point(found: dict[str, float], point: str) -> dict[str, float]:
+    """The scores with those of one point forecast, `mean` or `median`, as `mse` and `mae`."""
+    return {"mse": found[f"{point}_mse"], "mae": found[f"{point}_mae"], "wql": found["wql"]}
+
+
+def better_point(found: dict[str, float]) -> str:
+    """Which of the two has the lower MSE."""
+    return min(("mean", "median"), key=lambda point: found[f"{point}_mse"])
