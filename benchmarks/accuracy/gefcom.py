@@ -4,13 +4,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.accuracy.problem import Batch, DataMissing, Problem, Whole
 from training import scores
-from training.scores import Floats
+
+Indices = npt.NDArray[np.int64]
 
 HORIZON, WEEK = 24, 168
+SPREAD = "seasonal naive with spread"
 _FIRST = np.datetime64("2004-01-01T00", "us")
 _YEAR, _VALIDATION = 365 * 24, 120 * 24
 
@@ -60,17 +63,20 @@ def score(problem: Problem, batches: Iterable[Batch]) -> dict[str, float]:
         inside += np.bincount(month.ravel(), held.ravel(), 12)
         known += np.bincount(month.ravel(), (~np.isnan(actual)).ravel(), 12)
     by_month = np.divide(inside, known, out=np.full(12, np.nan), where=known > 0)
+    of_months = {f"coverage_{at + 1:02}": share for at, share in enumerate(by_month.tolist()) if known[at]}
     return {
         "wql": float(np.mean(2 * losses / size)),
         "mase": float(np.nanmean(np.concatenate(scaled))),
         "coverage": float(inside.sum() / known.sum()),
-        **{f"coverage_{at + 1:02}": share for at, share in enumerate(by_month.tolist()) if known[at]},
+        "coverage_lowest": min(of_months.values()),
+        "coverage_highest": max(of_months.values()),
+        **of_months,
     }
 
 
 def with_ratios(by_method: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     """Each method's wQL in units of the weekly seasonal naive's, without and with its residuals' spread."""
-    units = {"wql_ratio": "seasonal naive", "wql_ratio_spread": "seasonal naive with spread"}
+    units = {"wql_ratio": "seasonal naive", "wql_ratio_spread": SPREAD}
     return {
         method: {**found, **{name: found["wql"] / by_method[unit]["wql"] for name, unit in units.items()}}
         for method, found in by_method.items()
@@ -90,10 +96,11 @@ def naive_with_spread(problem: Problem) -> Iterator[Batch]:
         yield Batch(index, origins, ahead[origins][..., None] + spread)
 
 
-def _months(one: Whole, origins: Floats, horizon: int) -> Floats:
+def _months(one: Whole, origins: Indices, horizon: int) -> Indices:
     """(n, K) 0 for January, of each value that is forecast."""
     months = one.times.astype("datetime64[M]").astype(np.int64) % 12
-    return months[origins[:, None] + np.arange(1, horizon + 1)]
+    of_values: Indices = months[origins[:, None] + np.arange(1, horizon + 1)]
+    return of_values
 
 
 def _read(path: Path) -> pd.DataFrame:

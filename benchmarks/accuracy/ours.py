@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy.measured import Took
 from benchmarks.accuracy.problem import Problem
 from training.settings import TrainSettings
 from training.train import train
@@ -31,6 +32,15 @@ class Trained:
     training_s: float
     processor_s: float
     state_bytes: int
+
+    def took(self) -> Took:
+        """For the table."""
+        return {
+            "training_s": self.training_s,
+            "processor_s": self.processor_s,
+            "state_bytes": self.state_bytes,
+            "file_bytes": len(self.content),
+        }
 
 
 def train_ours(
@@ -64,3 +74,8 @@ def settings_for(name: str, data: Path, given: Mapping[str, Any], *, quick: bool
     """Those of `settings/NAME.toml`; published beside `data`."""
     paths = {"data": data, "output": data.parent / "models" / name}
     return TrainSettings.build({**paths, **(QUICK if quick else {}), **given}, SETTINGS / f"{name}.toml")
+
+
+def options_of(settings: TrainSettings) -> dict[str, Any]:
+    """What was set, without paths: what a result is to be repeated with."""
+    return settings.model_dump(mode="json", exclude={"data", "output"}, exclude_unset=True)

@@ -119,4 +119,3 @@ def point(forecast: Floats, problem: Problem) -> Floats:
 def chunks(origins: npt.NDArray[np.int64], size: int = 512) -> Sequence[npt.NDArray[np.int64]]:
     """The same in pieces, so that long horizons fit into memory."""
     return np.split(origins, range(size, len(origins), size))
-
