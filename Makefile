@@ -1,7 +1,7 @@
 # Everything a checkout needs. `make` alone lists the targets.
 #
 #   PYTHON=python3.12   the interpreter that makes .venv (3.11 or newer)
-#   DATA=file.csv       another series for the demonstration
+#   DATA=file.csv       another series for the demonstration; for `make accuracy` the folder of its data
 #   ARGS="..."          further options of the command, or of pytest for `make test`
 
 PYTHON ?= python3
@@ -84,6 +84,16 @@ cells: $(INSTALLED) ## Compare every cell on two real series and write docs/cell
 .PHONY: learning
 learning: $(INSTALLED) ## Measure what options of learning are worth, for docs/training.md
 	@$(BIN)/python -m benchmarks.learning $(ARGS)
+
+# The peers have an environment of their own; without it the table has ours and published figures.
+PEERS := .venv/peers/.installed
+$(PEERS): scripts/install-peers.sh benchmarks/accuracy/peers/requirements.txt constraints-torch.txt | $(INSTALLED)
+	@PYTHON=$(BIN)/python scripts/install-peers.sh .venv/peers && touch $@ || true
+
+.PHONY: accuracy
+accuracy: $(INSTALLED) $(PEERS) ## Accuracy on public series beside peers, in hours; DATA=folder, ARGS="--only m4,ett"
+	@$(BIN)/python -m benchmarks.accuracy $(if $(DATA),--data '$(DATA)') $(ARGS)
+	@test ! -e $(PEERS) || $(BIN)/python -m benchmarks.accuracy --peers $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 # The figures replace the old ones only where every test passed.
 FIGURES := .venv/chaos.json

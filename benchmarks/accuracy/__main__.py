@@ -31,9 +31,7 @@ def main(
     runs: Annotated[str, typer.Option("--only", help=f"some of {','.join(RUNS)}; ett is all of ETT")] = "",
     quick: Annotated[bool, typer.Option(help="a short training each, to see that it works")] = False,
     peers: Annotated[bool, typer.Option("--peers", help="the peers, as long as ours was trained")] = False,
-    budget_s: Annotated[
-        float | None, typer.Option(help="processor seconds for a peer's training instead")
-    ] = None,
+    budget_s: Annotated[float | None, typer.Option(help="processor seconds of a peer instead")] = None,
     ablations: Annotated[bool, typer.Option("--ablations", help="each part off in turn")] = False,
     write_docs: Annotated[bool, typer.Option("--write-docs", help="measure nothing, write the page")] = False,
     output: Annotated[Path, typer.Option(help="where the JSON goes")] = ROOT / "benchmarks" / "results",

@@ -1,0 +1,61 @@
+"""The accuracy benchmark as a command, on a stand-in for the data."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+
+from benchmarks.accuracy.__main__ import main
+
+
+def _write_m4(folder: Path) -> None:
+    """Four series of a day's wave in the files' layout, of different lengths."""
+    (folder / "m4").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    past, to_come = {}, {}
+    for at in range(4):
+        length = 150 + 10 * at
+        hours = np.arange(length + 48)
+        values = 100 + 10 * np.sin(2 * np.pi * hours / 24) + random.normal(0, 1, len(hours))
+        past[f"H{at + 1}"], to_come[f"H{at + 1}"] = values[:length], values[length:]
+    for name, rows in (("train", past), ("test", to_come)):
+        frame = pd.DataFrame.from_dict({key: list(value) for key, value in rows.items()}, orient="index")
+        frame.to_csv(folder / "m4" / f"Hourly-{name}.csv.gz")
+
+
+def _run(folder: Path, output: Path, **given: object) -> None:
+    options = {
+        "runs": "m4",
+        "quick": True,
+        "peers": False,
+        "budget_s": None,
+        "ablations": False,
+        "write_docs": False,
+    }
+    main(data=folder, output=output, docs=output, **{**options, **given})  # type: ignore[arg-type]
+
+
+def test_one_command_trains_streams_scores_and_keeps(tmp_path: Path) -> None:
+    """A quick run on a folder of the same layout writes its figures, and leaves those of other runs."""
+    _write_m4(tmp_path / "data")
+    (tmp_path / "accuracy.json").write_text(json.dumps({"runs": {"other": 1}, "ablations": {}}))
+    _run(tmp_path / "data", tmp_path)
+    made = json.loads((tmp_path / "accuracy.json").read_text())
+    assert made["runs"]["other"] == 1
+    run = made["runs"]["m4"]
+    assert set(run["scores"]) == {"statecast", "seasonal naive", "naive"}
+    assert all(found["mase"] > 0 and found["wql"] > 0 for found in run["scores"].values())
+    assert run["scores"]["seasonal naive"]["mase"] == pytest.approx(1, abs=0.2)
+    assert run["training"]["statecast"]["training_s"] > 0
+    assert run["options"]["horizon"] == 48
+    assert not (tmp_path / "accuracy.md").exists()
+
+
+def test_without_the_data_it_says_which_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder without the files ends the command with the path that was looked for."""
+    with pytest.raises(typer.Exit):
+        _run(tmp_path / "none", tmp_path)
+    assert str(tmp_path / "none" / "m4" / "Hourly-train.csv.gz") in capsys.readouterr().out.replace("\n", "")
