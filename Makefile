@@ -93,7 +93,6 @@ $(PEERS): scripts/install-peers.sh benchmarks/accuracy/peers/requirements.txt co
 .PHONY: accuracy
 accuracy: $(INSTALLED) $(PEERS) ## Accuracy on public series beside peers, in hours; DATA=folder, ARGS="--only m4,ett"
 	@$(BIN)/python -m benchmarks.accuracy $(if $(DATA),--data '$(DATA)') $(ARGS)
-	@test ! -e $(PEERS) || $(BIN)/python -m benchmarks.accuracy --peers $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 # The figures replace the old ones only where every test passed.
 FIGURES := .venv/chaos.json

@@ -22,6 +22,7 @@ from benchmarks.accuracy.runs import RUNS
 from benchmarks.machine import describe, revision
 from benchmarks.processes import ROOT
 
+BOTH = "ours,peers"
 _PEERS = ROOT / ".venv" / "peers" / "bin" / "python"
 _CONSOLE = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 
@@ -30,7 +31,7 @@ def main(
     data: Annotated[Path, typer.Option(help="folder of the data sets")] = ROOT.parent / "shared" / "data",
     runs: Annotated[str, typer.Option("--only", help=f"some of {','.join(RUNS)}; ett is all of ETT")] = "",
     quick: Annotated[bool, typer.Option(help="a short training each, to see that it works")] = False,
-    peers: Annotated[bool, typer.Option("--peers", help="the peers, as long as ours was trained")] = False,
+    methods: Annotated[str, typer.Option(help="ours, peers or both; peers train as long as ours did")] = BOTH,
     budget_s: Annotated[float | None, typer.Option(help="processor seconds of a peer instead")] = None,
     ablations: Annotated[bool, typer.Option("--ablations", help="each part off in turn")] = False,
     write_docs: Annotated[bool, typer.Option("--write-docs", help="measure nothing, write the page")] = False,
@@ -47,12 +48,13 @@ def main(
     try:
         if ablations:
             _ablate(kept, [name for name in names if name in ON], context_of)
-        elif peers:
-            _run_peers(kept, names, context_of, budget_s)
         elif not write_docs:
             for name in names:
                 _CONSOLE.print(f"[bold]{RUNS[name].title}[/bold]")
-                _keep(kept, name, partial(_measured, name, context_of))
+                if "ours" in methods:
+                    _keep(kept, name, partial(_measured, name, context_of))
+                if "peers" in methods:
+                    _run_peers(kept, name, context_of, budget_s)
     except DataMissing as error:
         _CONSOLE.print(f"[red]{error}[/red]", soft_wrap=True)
         raise typer.Exit(1) from error
@@ -109,25 +111,25 @@ def _keep(kept: _Results, name: str, measure: Callable[[], Measured]) -> None:
     kept.write()
 
 
-def _run_peers(kept: _Results, names: list[str], context_of: ContextOf, budget_s: float | None) -> None:
-    if not _PEERS.exists():
-        raise typer.BadParameter("no .venv/peers: run scripts/install-peers.sh", param_hint="--peers")
-    for name in names:
-        if (peer := RUNS[name].peer) is None:
-            continue
-        of_ours = kept.made["runs"].get(name, {}).get("training", {}).get(OURS, {})
-        budget = budget_s or of_ours.get("processor_s")
-        if budget is None:
-            raise typer.BadParameter(f"{name}: ours was not trained yet; or give --budget-s")
-        _CONSOLE.print(f"[bold]{RUNS[name].title}[/bold], {budget:.0f} s for each peer")
-        for method in SCRIPTS:
+def _run_peers(kept: _Results, name: str, context_of: ContextOf, budget_s: float | None) -> None:
+    """Each peer that forecasts this data set, for as much processor time as ours took when it was trained."""
+    if RUNS[name].peer is None:
+        return
+    of_ours = kept.made["runs"].get(name, {}).get("training", {}).get(OURS, {})
+    budget = budget_s or of_ours.get("processor_s")
+    if not _PEERS.exists() or budget is None:
+        missing = "their environment: scripts/install-peers.sh" if budget else "ours was not trained yet"
+        _CONSOLE.print(f"  [yellow]no peers: {missing}[/yellow]")
+        return
+    for method in SCRIPTS:
+        _keep(kept, name, partial(_of_peer, name, method, budget, context_of))
 
-            def measure(method: str = method, peer: Any = peer, budget: float = budget) -> Measured:
-                with context_of({}) as context:
-                    found: Measured = peer(context, method, budget)
-                    return found
 
-            _keep(kept, name, measure)
+def _of_peer(name: str, method: str, budget_s: float, context_of: ContextOf) -> Measured:
+    peer = RUNS[name].peer
+    assert peer is not None
+    with context_of({}) as context:
+        return peer(context, method, budget_s)
 
 
 def _ablate(kept: _Results, names: list[str], context_of: ContextOf) -> None:

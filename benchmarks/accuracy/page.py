@@ -22,9 +22,10 @@ series is then streamed through the exported file by ONNX Runtime, its state car
 its history; a forecast is scored as it was made, before any later row was fed. One seed, that of the
 settings file.
 
-    make accuracy                        ours and the naive forecasts, then the peers; DATA=folder
-    make accuracy ARGS="--only m4,ett"   some of the runs
-    python -m benchmarks.accuracy --ablations
+    make accuracy                             ours, the naive forecasts, the peers; DATA=folder
+    make accuracy ARGS="--only m4,ett"        some of the runs
+    make accuracy ARGS="--methods peers"      the peers alone
+    make accuracy ARGS="--ablations"          each part of the forecaster off in turn
 
 {summary}
 
@@ -201,8 +202,8 @@ def _ablations(ablations: Mapping[str, list[dict[str, Any]]]) -> str:
             ]
             for one in found
         ]
-        head = ["without", "options", RUNS[name].metrics[metric], "worse by", "training"]
-        tables.append(f"### {RUNS[name].title}\n\n{_table(head, rows)}\n")
+        columns = ["without", "options", RUNS[name].metrics[metric], "worse by", "training"]
+        tables.append(f"### {RUNS[name].title}\n\n{_table(columns, rows)}\n")
     budget = ", ".join(f"`{option}` {value}" for option, value in SHORT.items())
     head = f"\n## Ablations\n\nEach part off in turn, with {budget} and else as above.\n\n"
     return head + "\n".join(tables)

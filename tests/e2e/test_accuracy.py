@@ -22,7 +22,7 @@ def _write_m4(folder: Path) -> None:
         values = 100 + 10 * np.sin(2 * np.pi * hours / 24) + random.normal(0, 1, len(hours))
         past[f"H{at + 1}"], to_come[f"H{at + 1}"] = values[:length], values[length:]
     for name, rows in (("train", past), ("test", to_come)):
-        frame = pd.DataFrame.from_dict({key: list(value) for key, value in rows.items()}, orient="index")
+        frame = pd.DataFrame({key: pd.Series(value) for key, value in rows.items()}).T
         frame.to_csv(folder / "m4" / f"Hourly-{name}.csv.gz")
 
 
@@ -30,7 +30,7 @@ def _run(folder: Path, output: Path, **given: object) -> None:
     options = {
         "runs": "m4",
         "quick": True,
-        "peers": False,
+        "methods": "ours",
         "budget_s": None,
         "ablations": False,
         "write_docs": False,
