@@ -18,8 +18,7 @@ from benchmarks.accuracy.peers import PeerFailed, run_peer
 from benchmarks.accuracy.problem import Batch, DataMissing, Problem, Whole, seasonal_naive
 from benchmarks.accuracy.published import PUBLISHED, REACH, missed
 from benchmarks.accuracy.runs import RUNS
-from benchmarks.accuracy.stream import rows_of, streamed
-from models.rows import RowLayout
+from benchmarks.accuracy.stream import streamed
 from tests import model_files
 from tests.unit.training.series_files import wave
 from training.dataset import read_dataset
@@ -132,15 +131,6 @@ def test_a_streamed_forecast_has_seen_no_later_row() -> None:
         np.testing.assert_array_equal(batch.forecast, whole[batch.origins])
         found[batch.series] += batch.origins.tolist()
     assert list(found.values()) == [problem.test_origins(one).tolist() for one in problem.series]
-
-
-def test_rows_hold_what_the_graph_asks_for() -> None:
-    """Features, unknown values ahead, and the time in microseconds, last."""
-    rows = rows_of(RowLayout(2, (1,), 3, reads_time=True), np.ones((2, 2)), _times(2, "1970-01-01T01"))
-    assert rows.shape == (2, 6)
-    assert np.isnan(rows[:, 2:5]).all()
-    assert rows[:, 5].tolist() == [3.6e9, 7.2e9]
-    assert rows_of(RowLayout(2), np.ones((2, 2)), _times(2)).shape == (2, 2)
 
 
 def test_ett_is_standardised_by_its_training_months(tmp_path: Path) -> None:
