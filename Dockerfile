@@ -22,7 +22,8 @@ RUN touch README.md client/README.md && python3 -m pip --python /srv/statecast/b
 
 # Our code on top, less what a server never opens: other packages' tests, tools, headers and lexers,
 # a second copy of ONNX Runtime for C programs (its Python module has the library built in), symbols of
-# libraries, and other packages' sources, whose bytecode is put in their place.
+# libraries (numpy's cannot be stripped: they were edited since they were linked), and other packages'
+# sources, whose bytecode is put in their place.
 # It is compiled here because the running container cannot write any. Of what is installed the list is made first.
 FROM packages AS server
 COPY LICENSE ./
@@ -35,17 +36,19 @@ RUN python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps 
     && /srv/sbom/bin/cyclonedx-py environment --output-reproducible --output-format JSON \
         --output-file /srv/statecast/sbom.cdx.json /srv/statecast/bin/python \
     && cd /srv/statecast/lib/python3*/site-packages \
-    && rm -rf numpy/distutils numpy/f2py numpy/_core/_simd.*.so onnx/backend onnx/reference \
+    && find . -name __pycache__ -prune -exec rm -r {} + \
+    && rm -rf cffi markdown_it mdurl pycparser pydantic/v1 \
+        numpy/distutils numpy/f2py numpy/_core/_simd.*.so onnx/backend onnx/reference \
         onnxruntime/capi/libonnxruntime.so.* onnxruntime/quantization onnxruntime/tools onnxruntime/transformers \
         ../../../bin/activate* ../../../bin/Activate* ../../../include \
     && find pygments/lexers -name '*.py' ! -name __init__.py ! -name _mapping.py ! -name python.py -delete \
     && find . -depth -type d -name tests -exec rm -r {} + \
     && find . -type f \( -name '*.a' -o -name '*.cc' -o -name '*.h' -o -name '*.proto' -o -name '*.pxd' -o -name '*.pyi' \) -delete \
-    && find . -name '*.so*' -type f -size +200k -exec strip --strip-unneeded {} + \
+    && strip --strip-unneeded uvloop/*.so cryptography/hazmat/bindings/*.so \
     && mkdir /ours && mv cli models service statecast training /ours \
-    && python3 -m compileall -q -b --invalidation-mode unchecked-hash . \
+    && python3 -m compileall -q -b --invalidation-mode unchecked-hash "$PWD" \
     && find . -name '*.py' -delete && mv /ours/* . \
-    && python3 -m compileall -q --invalidation-mode unchecked-hash cli models service statecast training
+    && python3 -m compileall -q --invalidation-mode unchecked-hash "$PWD"
 
 # PyTorch's own index has a build without CUDA, a tenth of the size:
 # --build-arg PIP_EXTRA_INDEX_URL=<its address>

@@ -54,9 +54,14 @@ TRITON := .venv/triton/.installed
 $(TRITON): scripts/install-triton.sh tests/triton/requirements.txt | $(INSTALLED)
 	@PYTHON=$(BIN)/python scripts/install-triton.sh .venv/triton && touch $@ || true
 
+# kustomize as a library, for the tests that render deploy/; without it they say so.
+KUSTOMIZE := .venv/kustomize/.installed
+$(KUSTOMIZE): scripts/install-kustomize.sh | $(INSTALLED)
+	@PYTHON=$(BIN)/python scripts/install-kustomize.sh .venv/kustomize && touch $@ || true
+
 # The slowest comes last, so that pytest's summary is the last line.
 .PHONY: test
-test: $(INSTALLED) debian $(TRITON) lint types imports check-stubs ## Run every check and every test
+test: $(INSTALLED) debian $(TRITON) $(KUSTOMIZE) lint types imports check-stubs ## Run every check and every test
 	$(BIN)/pytest --no-header $(ARGS)
 
 .PHONY: lint
