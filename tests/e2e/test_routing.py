@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,6 +79,94 @@ def test_a_sessions_rows_go_to_one_replica_and_on_at_the_other_when_it_dies(kind
         for session in sessions:
             assert session.forecast([[4.0, 0.0]]).position == 4
         assert _in_memory(replicas[1].address) == set(ids)
+
+
+class _Load:
+    """A thread that sends rows of its sessions, each once, until it is stopped; a call that fails ends it.
+
+    Attributes:
+        num_rows: answered, of each of its sessions.
+        error: what ended it.
+    """
+
+    def __init__(self, address, name, as_stream):
+        self.num_rows, self.error = 0, None
+        self.ids = [f"{name}-{number}" for number in range(4 if as_stream else 1)]
+        self._stop, self._moved = threading.Event(), threading.Condition()
+        self._thread = threading.Thread(target=self._run, args=(address, as_stream))
+        self._thread.start()
+
+    def _run(self, address, as_stream):
+        try:
+            with Client(address, retry_budget_s=60.0) as client:
+                (self._streamed if as_stream else self._unary)(client)
+        except Exception as error:
+            self.error = error
+        with self._moved:
+            self._moved.notify_all()
+
+    def _unary(self, client):
+        session = client.session("m", self.ids[0])
+        while not self._stop.is_set():
+            self._answered(session.forecast([[1.0, 0.0]]).position)
+
+    def _streamed(self, client):
+        with client.stream("m") as stream:
+            while not self._stop.is_set():
+                results = stream.forecast({name: [[1.0, 0.0]] for name in self.ids})
+                (position,) = {result.position for result in results.values()}
+                self._answered(position)
+
+    def _answered(self, position):
+        with self._moved:
+            self.num_rows += 1
+            assert position == self.num_rows, "a row was lost or counted twice"
+            self._moved.notify_all()
+
+    def wait_for_more(self, num_rows):
+        """Until so many more rows of each session are answered."""
+        with self._moved:
+            wanted = self.num_rows + num_rows
+            assert self._moved.wait_for(lambda: self.error or self.num_rows >= wanted, 60)
+        assert self.error is None, repr(self.error)
+
+    def stop(self):
+        """And wait for its end."""
+        self._stop.set()
+        self._thread.join()
+
+
+def test_a_rolling_restart_under_load_fails_no_call(tmp_path):
+    """Each replica drains, ends and comes back; clients resend by themselves, and every row counts once."""
+    _program("envoy")
+    write_model(tmp_path / "models", "m")
+    with (
+        valkey_server(tmp_path) as valkey,
+        fleet(tmp_path / "models", 2, "--store", valkey.url) as replicas,
+        _proxy("envoy", tmp_path, replicas) as address,
+    ):
+        loads = [_Load(address, f"load-{number}", as_stream=number % 2 == 1) for number in range(6)]
+        try:
+            for replica in replicas:
+                for load in loads:
+                    load.wait_for_more(5)
+                assert replica.process.stop() == 0
+                for load in loads:
+                    load.wait_for_more(5)
+                replica.start()
+                # Rows reach it again: it has loaded sessions.
+                while not _in_memory(replica.address):
+                    loads[0].wait_for_more(1)
+            for load in loads:
+                load.wait_for_more(5)
+        finally:
+            for load in loads:
+                load.stop()
+        assert [load.error for load in loads] == [None] * len(loads)
+        with Client(address) as client:
+            for load in loads:
+                for name in load.ids:
+                    assert client.session("m", name).refresh() == load.num_rows
 
 
 def _in_memory(address):
