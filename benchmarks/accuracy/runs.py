@@ -60,6 +60,7 @@ RUNS: dict[str, Run] = {
         },
         finish=gefcom.with_ratios,
     ),
+    # A detector joins here: a `Run` whose `measure` gives the scores of each detector, ours as `OURS`.
     "training-speed": Run(
         "Training speed",
         {
