@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 # is a group of them; and what it does.
 COMMANDS = {
     "train": "Fit a forecaster on a file of series and publish it to a repository.",
+    "tune": "Search for the options that forecast a file of series best.",
     "serve": "Serve a repository of forecasters over gRPC.",
     "stream": "Send rows to a server and print the forecasts that come back.",
     "diagnose": "Show how far back a network learns, what its gates do, how long it remembers.",

@@ -11,29 +11,33 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
-Command = Callable[[dict[str, Any], Path | None], None]
+Command = Callable[..., None]
 
 
-def options_of(model: type[BaseModel], config_help: str) -> Callable[[Command], Callable[..., None]]:
+def options_of(
+    model: type[BaseModel], config_help: str, **switches: Any
+) -> Callable[[Command], Callable[..., None]]:
     """Gives a command one flag per field of `model`, and `--config FILE`.
 
     The command receives the flags that were given, by field name and still as text, and the file:
     the model converts and checks them, as it does for a file's or an environment's values. A tuple
-    is written with commas.
+    is written with commas. `switches` are parameters of the command itself, off where they are not given.
     """
 
     def decorate(command: Command) -> Callable[..., None]:
         def with_flags(config: Path | None = None, **flags: Any) -> None:
+            on = {name: bool(flags.pop(name)) for name in switches}
             given = {
                 name: _parts(value) if _is_tuple(model.model_fields[name]) else value
                 for name, value in flags.items()
                 if value is not None
             }
-            command(given, config)
+            command(given, config, **on)
 
         parameters = [_flag(name, field) for name, field in model.model_fields.items()]
         file = Annotated[Path | None, typer.Option("--config", help=config_help, exists=True, dir_okay=False)]
         parameters.append(_parameter("config", file))
+        parameters += [_parameter(name, annotation) for name, annotation in switches.items()]
         with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         with_flags.__annotations__ = {p.name: p.annotation for p in parameters}
         return with_flags
@@ -42,7 +46,7 @@ def options_of(model: type[BaseModel], config_help: str) -> Callable[[Command], 
 
 
 def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
-    dashed = name.replace("_", "-")
+    dashed = (field.alias or name).replace("_", "-")
     default = (
         "" if field.is_required() else f" [default: {_shown(field.get_default(call_default_factory=True))}]"
     )

@@ -1,11 +1,13 @@
 """`statecast train`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cli.options import options_of
 from cli.scores import by_forecaster, matrix_lines
+from training.processes import AnotherPublishes, started_by_torchrun
 from training.score_names import METRICS
 from training.settings import SettingsError, TrainSettings
 
@@ -21,10 +23,27 @@ def train(given: dict[str, Any], config: Path | None) -> None:
     """Fit a forecaster on a file of series and publish it to a repository."""
     try:
         settings = TrainSettings.build(given, config)
+        if settings.devices > 1 and not started_by_torchrun():
+            _on_each_device(settings)
+            return
         published = _run(settings)
     except SettingsError as error:
         _fail(str(error))
+    except AnotherPublishes:
+        return
     _report(published, settings)
+
+
+def _on_each_device(settings: TrainSettings) -> None:
+    """This command once for each device, by torchrun, which ends all of them when one fails."""
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
+    try:
+        run.main(["--standalone", f"--nproc-per-node={settings.devices}", "-m", "cli", *sys.argv[1:]])
+    except ChildFailedError as error:
+        raise SystemExit(max(failure.exitcode for failure in error.failures.values()) or 1) from None
 
 
 def _run(settings: TrainSettings) -> "Published":

@@ -57,6 +57,13 @@ class TrainingSummary(_Frozen):
     last_time: datetime
 
 
+class StartedFrom(_Frozen):
+    """The published version whose weights were the start; without a number where a path named it."""
+
+    version: int | None
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+
+
 class Manifest(_Frozen):
     """Everything a server or a caller must know of a model besides its graph.
 
@@ -90,6 +97,7 @@ class Manifest(_Frozen):
     states: tuple[StateSpec, ...] = Field(min_length=1)
     opset: int
     training: TrainingSummary
+    started_from: StartedFrom | None = Field(None, description="what training went on from, if anything")
     backtest: dict[str, float] = Field(description="scores on the validation rows, by metric")
     transition_matrix: tuple[tuple[float, ...], ...] = Field(
         (),

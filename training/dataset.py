@@ -86,21 +86,37 @@ def read_dataset(settings: TrainSettings) -> Dataset:
     Raises:
         DataError: names the row, the column or the series, what was expected and what was found.
     """
-    table = read_table(
-        settings.data,
-        id_column=settings.id_column,
-        time_column=settings.time_column,
-        target=settings.target,
-        categorical={*settings.categorical, *(() if settings.task == "regression" else [settings.target])},
-    )
+    table = read_table(settings.data, **names_of(settings), categorical=categorical_of(settings))
+    check_required(table, settings)
+    roles = roles_of(table, settings)
+    series = [series_of(table, name, members, roles, settings) for name, members in _by_series(table.ids)]
+    return Dataset(table.features, tuple(series), table.categories, roles=roles)
+
+
+def names_of(settings: TrainSettings) -> dict[str, str]:
+    """The columns that a table is told of, by the names of its parameters."""
+    return {
+        "id_column": settings.id_column,
+        "time_column": settings.time_column,
+        "target": settings.target,
+    }
+
+
+def categorical_of(settings: TrainSettings) -> frozenset[str]:
+    """The columns that hold words."""
+    labels = () if settings.task == "regression" else (settings.target,)
+    return frozenset((*settings.categorical, *labels))
+
+
+def check_required(table: Table, settings: TrainSettings) -> None:
+    """Raises:
+    DataError: a required feature is no column.
+    """
     for name in settings.required:
         if name not in table.features:
             raise DataError(
                 table.path, expected=f"a column {name!r}, as it is required", found=", ".join(table.features)
             )
-    roles = roles_of(table, settings)
-    series = [_one(table, name, members, roles, settings) for name, members in _by_series(table.ids)]
-    return Dataset(table.features, tuple(series), table.categories, roles=roles)
 
 
 def validation_start(num_steps: int, horizon: int, fraction: float) -> int:
@@ -137,13 +153,18 @@ def _by_series(ids: npt.NDArray[np.object_]) -> Iterable[tuple[str, npt.NDArray[
         yield str(names[group]), groups[group]
 
 
-def _one(
+def series_of(
     table: Table,
     name: str,
     members: npt.NDArray[np.intp],
     roles: tuple[Role, ...],
     settings: TrainSettings,
 ) -> SeriesData:
+    """The series `name`, rows `members` of the table, on its grid.
+
+    Raises:
+        DataError: names the row and the column, what was expected and what was found.
+    """
     rows, times, frequency = table.rows[members], table.times[members], Frequency.parse(settings.freq)
     _check_order(table, name, rows, times, settings.time_column)
     steps = _steps_on_grid(table, name, rows, times, frequency, settings)

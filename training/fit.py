@@ -18,11 +18,14 @@ from training.hardware import hardware
 from training.loggers import loggers
 from training.memory_start import remember_for
 from training.module import ForecasterModule
+from training.processes import AnotherPublishes, num_processes, rank
 from training.progress import EpochProgress
 from training.quiet import errors_only
 from training.rows import layout_of
 from training.segments import TrainingSegments, ValidationSegments
 from training.settings import SettingsError, TrainSettings
+from training.shared_lanes import OwnLanes
+from training.weights import read_version, start_from
 
 # In a work directory: the best weights, and the run's options.
 CHECKPOINT, NOTE = "best.ckpt", "settings.json"
@@ -41,6 +44,7 @@ _FREE_ON_RESUME = {
     "logger",
     "log_dir",
     "tracking_uri",
+    "cache_dir",
 }
 
 
@@ -110,13 +114,18 @@ def fit(
     Seeds torch's and numpy's global random streams. `watchers` are called as Lightning calls its callbacks.
 
     Raises:
-        SettingsError: `resume` with a work directory of a run that had other options; what `hardware` and
-            `loggers` raise.
+        SettingsError: `resume` with a work directory of a run that had other options; a version to start from
+            that is not there or of another architecture; what `hardware` and `loggers` raise.
+        AnotherPublishes: in all processes but the first, where torchrun started several.
     """
     with _quiet(), _threads(settings.threads), _work_dir(settings) as directory:
         lightning.seed_everything(settings.seed, verbose=False)
+        forecaster = build_for(settings, dataset)
+        start = read_version(settings)
+        if start is not None:
+            start_from(forecaster, start, dataset)
         module = ForecasterModule(
-            build_for(settings, dataset),
+            forecaster,
             learning_rate=settings.learning_rate,
             missing_rate=settings.missing_rate,
             required=tuple(dataset.features.index(name) for name in settings.required),
@@ -132,7 +141,7 @@ def fit(
         ]
         if settings.gradient_clip_value is not None:
             callbacks.append(ClipValues(settings.gradient_clip_value))
-        if progress:
+        if progress and rank() == 0:
             callbacks.append(EpochProgress(settings.max_epochs))
         trainer = lightning.Trainer(
             **hardware(settings),
@@ -147,6 +156,10 @@ def fit(
             reload_dataloaders_every_n_epochs=1,
         )
         trainer.fit(module, datamodule=_Segments(settings, dataset), ckpt_path=last)
+        if num_processes() > 1:
+            torch.distributed.destroy_process_group()
+        if rank() > 0:
+            raise AnotherPublishes
         state = torch.load(directory / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(state)
     return module.forecaster.cpu().eval()
@@ -158,9 +171,9 @@ class _Segments(lightning.LightningDataModule):
         self._settings = settings
         self._dataset = dataset
 
-    def train_dataloader(self) -> TrainingSegments:
+    def train_dataloader(self) -> OwnLanes:
         assert self.trainer is not None
-        return TrainingSegments(
+        segments = TrainingSegments(
             self._dataset.series,
             horizon=self._settings.horizon,
             batch_size=self._settings.batch_size,
@@ -170,15 +183,17 @@ class _Segments(lightning.LightningDataModule):
             lead=self._settings.lead,
             layout=layout_of(self._dataset, self._settings),
         )
+        return OwnLanes(segments)
 
-    def val_dataloader(self) -> ValidationSegments:
-        return ValidationSegments(
+    def val_dataloader(self) -> OwnLanes:
+        segments = ValidationSegments(
             self._dataset.series,
             horizon=self._settings.horizon,
             batch_size=self._settings.batch_size,
             lead=self._settings.lead,
             layout=layout_of(self._dataset, self._settings),
         )
+        return OwnLanes(segments)
 
 
 @contextmanager
@@ -214,6 +229,8 @@ def _last_checkpoint(settings: TrainSettings, directory: Path) -> Path | None:
                 had = f"{before.get(name)!r}, as in the run that {directory} holds"
                 raise SettingsError(f"{name}: expected {had}, found {value!r}")
         return checkpoint
+    if rank() > 0:
+        return None
     # The data may move, and a later command may still be glad to know where it was.
     note.write_text(json.dumps({**options, "data": str(settings.data.resolve())}, indent=2))
     return None

@@ -1,10 +1,10 @@
 """Where a run computes and in what precision: the arguments of Lightning's Trainer that say so."""
 
-import os
 from typing import Any
 
 import torch
 
+from training.processes import num_here, num_processes, started_by_torchrun
 from training.settings import SettingsError, TrainSettings
 
 
@@ -22,19 +22,23 @@ def hardware(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _processes(settings: TrainSettings, accelerator: str) -> dict[str, Any]:
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        if settings.devices > 1:
-            raise SettingsError(
-                f"devices: expected 1, or one process for each by torchrun, found {settings.devices}"
-            )
-        return {"devices": 1}
-    world, here = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    here, world = num_here(), num_processes()
     if settings.devices not in (1, here):
-        raise SettingsError(f"devices: expected {here}, as torchrun was told, found {settings.devices}")
+        expected = (
+            f"{here}, the processes that torchrun started" if started_by_torchrun() else "1 without torchrun"
+        )
+        raise SettingsError(f"devices: expected {expected}, found {settings.devices}")
     if accelerator == "cuda" and here > torch.cuda.device_count():
         raise SettingsError(
             f"devices: expected at most {torch.cuda.device_count()}, the GPUs of this machine, found {here}"
         )
-    # One process of torchrun is as good as none.
-    strategy = {"strategy": "ddp_find_unused_parameters_true"} if world > 1 else {}
-    return {"devices": here, "num_nodes": world // here, "use_distributed_sampler": False, **strategy}
+    if world == 1:
+        return {"devices": 1}
+    # Heads have numbers that a loss leaves out.
+    strategy = "ddp_find_unused_parameters_true"
+    return {
+        "devices": here,
+        "num_nodes": world // here,
+        "strategy": strategy,
+        "use_distributed_sampler": False,
+    }

@@ -7,7 +7,9 @@ from torch import Tensor
 from models.forecaster import Forecaster
 from models.state import State, initial_state
 from training.dataset import WARM_UP
+from training.processes import num_processes, rank
 from training.segments import Segment
+from training.shared_lanes import over_processes
 from training.teacher_forcing import with_own_forecasts
 
 
@@ -36,20 +38,28 @@ class ForecasterModule(lightning.LightningModule):
         self.teacher_forcing = teacher_forcing
         self._carried: State = {}
         self._validation_sum = torch.zeros(2)
+        self._shared_draws: torch.Generator | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-4)
 
     def on_train_epoch_start(self) -> None:
         # Each epoch has a stream of its own, so that a resumed run draws what an unbroken one draws.
-        torch.manual_seed(self.seed + 7919 * (self.current_epoch + 1))
+        seed = self.seed + 7919 * (self.current_epoch + 1)
+        torch.manual_seed(seed + 104_729 * rank())
+        if num_processes() > 1:
+            # What is hidden is drawn for all lanes in each process, as one process alone would draw it.
+            self._shared_draws = torch.Generator(self.device).manual_seed(seed)
 
     def training_step(self, batch: Segment, _index: int) -> Tensor | None:
         loss, terms = self._advance(batch._replace(x=self._hide(batch.x)))
-        if terms == 0:
+        total = over_processes(terms)
+        if total == 0 and num_processes() == 1:
             return None
-        mean = loss / terms
-        self.log("train_loss", mean.detach(), on_step=False, on_epoch=True, batch_size=len(batch.x))
+        # Lightning takes the mean of the processes' gradients: here that of the mean over all terms.
+        mean = loss * num_processes() / total.clamp(min=1)
+        logged = over_processes(mean) / num_processes()
+        self.log("train_loss", logged, on_step=False, on_epoch=True, batch_size=len(batch.x))
         return mean
 
     def on_validation_epoch_start(self) -> None:
@@ -60,7 +70,7 @@ class ForecasterModule(lightning.LightningModule):
         self._validation_sum += torch.stack([loss, terms]).cpu()
 
     def on_validation_epoch_end(self) -> None:
-        loss, terms = self._validation_sum
+        loss, terms = over_processes(self._validation_sum.to(self.device))
         # Without one observed target there is no telling; the first epoch then stays the best.
         self.log("val_loss", loss / terms.clamp(min=1))
 
@@ -98,9 +108,14 @@ class ForecasterModule(lightning.LightningModule):
         """Drop observations at random, so that the model learns to go without; some never."""
         if self.missing_rate == 0:
             return x
-        hidden = torch.rand(x.shape, device=x.device) < self.missing_rate
+        hidden = self._draws(x) < self.missing_rate
         hidden[..., self.never_hidden] = False
         return x.masked_fill(hidden, torch.nan)
+
+    def _draws(self, x: Tensor) -> Tensor:
+        """Uniform numbers, one for each of `x`; no two processes have the same lanes of them."""
+        shape = len(x) * num_processes(), *x.shape[1:]
+        return torch.rand(shape, device=x.device, generator=self._shared_draws)[rank() :: num_processes()]
 
 
 def _observed_so_far(x: Tensor, before: Tensor) -> Tensor:

@@ -2,13 +2,17 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 FILE_NAME = "model.onnx"
 
 
-def publish(content: bytes, repository: Path, name: str) -> tuple[int, Path]:
-    """Write `content` as the next version of model `name`.
+def publish(
+    content: bytes, repository: Path, name: str, beside: Mapping[str, bytes] = MappingProxyType({})
+) -> tuple[int, Path]:
+    """Write `content` as the next version of model `name`, and the files `beside` it, by name.
 
     The file is written beside the versions and the whole version is renamed into place, so a server
     that watches the repository sees it complete or not at all. No version that is there is touched.
@@ -21,10 +25,12 @@ def publish(content: bytes, repository: Path, name: str) -> tuple[int, Path]:
     unfinished = model / f".unfinished-{secrets.token_hex(8)}"
     unfinished.mkdir()
     try:
-        _write_durably(unfinished / FILE_NAME, content)
+        for file_name, its_content in {**beside, FILE_NAME: content}.items():
+            _write_durably(unfinished / file_name, its_content)
         version = _rename_to_next_version(unfinished)
     except BaseException:
-        (unfinished / FILE_NAME).unlink(missing_ok=True)
+        for file in unfinished.iterdir():
+            file.unlink()
         unfinished.rmdir()
         raise
     return version, model / str(version) / FILE_NAME

@@ -1,6 +1,7 @@
 """Keep libraries' talk to the authors of scripts off the screen of those who train."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,3 +18,18 @@ def errors_only(*names: str) -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Trials are told of by who runs them; retrying those of dead workers is an experiment of Optuna's."""
+    import optuna  # the extra `tune`
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -2,6 +2,7 @@
 
 from training.dataset import Dataset, read_dataset
 from training.labels import labelled
+from training.pieces import read_in_pieces
 from training.settings import TrainSettings
 from training.texts import read_labelled_texts, read_text
 
@@ -16,6 +17,8 @@ def read(settings: TrainSettings) -> Dataset:
         dataset = read_text(settings)
     elif settings.text_column is not None:
         dataset = read_labelled_texts(settings)
+    elif settings.cache_dir is not None:
+        dataset = read_in_pieces(settings, settings.cache_dir)
     else:
         dataset = read_dataset(settings)
     return dataset if settings.task == "regression" else labelled(dataset, settings)

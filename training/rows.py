@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.rows import RowLayout
+from training.windows import Windows
 
 if TYPE_CHECKING:
     from training.dataset import Dataset, SeriesData
@@ -53,11 +54,7 @@ class SeriesRows:
         made[np.isnan(values).all(axis=1)] = np.nan
         return made
 
-    def _windows(self, one: "SeriesData", column: int, to_the_end: bool) -> Floats:
-        """(T, K) view: of each row the K values after it."""
-        horizon, num_rows = self._layout.horizon, len(self._values)
-        ahead = one.ahead[:horizon, column] if to_the_end and one.ahead is not None else np.empty(0)
-        unknown = np.full(horizon - len(ahead), np.nan)
-        padded = np.concatenate([self._values[:, column], ahead, unknown])
-        view: Floats = np.lib.stride_tricks.sliding_window_view(padded[1:], horizon)
-        return view[:num_rows]
+    def _windows(self, one: "SeriesData", column: int, to_the_end: bool) -> Windows:
+        """(T, K): of each row the K values after it."""
+        ahead = one.ahead[: self._layout.horizon, column] if to_the_end and one.ahead is not None else None
+        return Windows(self._values[:, column], self._layout.horizon, after=ahead)

@@ -18,6 +18,7 @@ from torch import Tensor
 from models.rows import RowLayout
 from training.dataset import WARM_UP, SeriesData
 from training.rows import SeriesRows
+from training.windows import Windows
 
 # Fewer steps than this say little; a small data set is walked several times an epoch.
 MIN_STEPS = 20
@@ -45,7 +46,7 @@ class _Piece:
     """Rows [start, stop) of a series."""
 
     rows: SeriesRows
-    targets: npt.NDArray[np.float64]
+    targets: Windows
     start: int
     stop: int
 
@@ -78,7 +79,7 @@ class TrainingSegments:
         trained = [one for one in series if one.validation_start]
         layout = layout or _features_alone(series)
         self._series = [SeriesRows(one, layout, one.validation_start) for one in trained]
-        self._targets = [targets_of(one.target[: one.validation_start], horizon, lead) for one in trained]
+        self._targets = [Windows(one.target[: one.validation_start], horizon, lead) for one in trained]
         # A forecast of what comes needs a scale, a label of the row at hand does not.
         self._fewest_rows = WARM_UP + 1 if lead else 1
         total = sum(len(rows) for rows in self._series)
@@ -128,8 +129,7 @@ class ValidationSegments:
         judged = [one for one in series if one.validation_start < len(one.times)]
         # Series of like length walk together, so that few lanes wait for the longest.
         for one in sorted(judged, key=lambda one: len(one.times)):
-            targets = targets_of(one.target, horizon, lead).copy()
-            targets[: max(one.validation_start - lead, 0)] = np.nan
+            targets = Windows(one.target, horizon, lead, judged_from=one.validation_start - lead)
             self._pieces.append(_Piece(SeriesRows(one, layout), targets, 0, len(one.times)))
         self._batch_size = batch_size
 
@@ -147,7 +147,7 @@ def _walk(waiting: deque[_Piece], num_lanes: int, length: int) -> Iterator[Segme
     """Each lane takes the next piece when its own is at its end; a lane without one sees missing rows."""
     if not waiting:
         return
-    width, horizon = waiting[0].rows.width, waiting[0].targets.shape[1]
+    width, horizon = waiting[0].rows.width, waiting[0].targets.horizon
     lanes: list[_Piece | None] = [None] * num_lanes
     at = [0] * num_lanes
     while True:

@@ -26,7 +26,7 @@ class SettingsError(ValueError):
 class TrainSettings(BaseModel):
     """Every option of a training run; a field's description is its help text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
     data: Path = Field(description="CSV or Parquet file in the long layout: unique_id, ds, y, covariates")
     output: Path = Field(description="where to publish: REPOSITORY/NAME")
@@ -86,7 +86,7 @@ class TrainSettings(BaseModel):
     patience: int = Field(15, ge=1, description="epochs without improvement before training stops")
     batch_size: int = Field(32, ge=1, description="series, or pieces of series, walked side by side")
     segment_length: int = Field(64, ge=2, description="rows between truncations of back-propagation")
-    learning_rate: float = Field(3e-3, gt=0, description="Adam's step size")
+    learning_rate: float = Field(3e-3, gt=0, description="Adam's step size; with --from a third of it")
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     gradient_clip_value: float | None = Field(
         None, gt=0, description="largest size of each number of a gradient; cut before its norm is"
@@ -116,6 +116,16 @@ class TrainSettings(BaseModel):
     )
     tracking_uri: str | None = Field(None, description="of MLflow; by default files in the log directory")
     work_dir: Path | None = Field(None, description="directory for checkpoints; without it none are kept")
+    from_version: str | None = Field(
+        None,
+        alias="from",
+        description="start with the weights of this version: its number, or a path to it",
+    )
+    cache_dir: Path | None = Field(
+        None,
+        description="read Parquet, a file or a directory of files, in pieces, and keep the series in a "
+        "file here instead of in memory",
+    )
     resume: bool = Field(False, description="go on from the last checkpoint in the work directory, if any")
 
     @property
@@ -150,7 +160,9 @@ class TrainSettings(BaseModel):
         Raises:
             SettingsError: names the option, what was found and what was expected.
         """
-        values = {**(_read_toml(config) if config else {}), **given}
+        written = {**(_read_toml(config) if config else {}), **given}
+        names = {field.alias: name for name, field in cls.model_fields.items() if field.alias}
+        values = {names.get(name, name): value for name, value in written.items()}
         for name in values:
             if name not in cls.model_fields:
                 raise SettingsError(_unknown(name, cls.model_fields))

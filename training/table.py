@@ -1,7 +1,7 @@
 """Read a CSV or Parquet file into typed columns, and say where it is wrong."""
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +47,28 @@ def read_table(
         DataError: names the row and the column, what was expected and what was found.
     """
     frame = _read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
-    for column in (time_column, target, *categorical):
-        if column not in frame.columns:
-            raise DataError(
-                path, expected=f"a column {column!r}", found=f"columns {', '.join(frame.columns)}"
-            )
+    check_columns(path, frame.columns, (time_column, target, *categorical))
     if frame.empty:
         raise DataError(path, expected="at least one row", found="none")
+    words = {name: categories_of(frame[name]) for name in frame.columns if name in categorical}
+    return table_of(path, frame, id_column=id_column, time_column=time_column, target=target, words=words)
+
+
+def table_of(
+    path: Path,
+    frame: pd.DataFrame,
+    *,
+    id_column: str,
+    time_column: str,
+    target: str,
+    words: Mapping[str, tuple[str, ...]],
+) -> Table:
+    """Rows of a file, indexed by the rows' numbers; `words` are the categories of the columns that have some.
+
+    Raises:
+        DataError: names the row and the column, what was expected and what was found.
+    """
     features = (target, *(c for c in frame.columns if c not in (id_column, time_column, target)))
-    words = {feature: symbols(frame[feature]) for feature in features if feature in categorical}
     return Table(
         path=path,
         rows=frame.index.to_numpy(dtype=np.int64),
@@ -63,19 +76,41 @@ def read_table(
         times=_times(path, frame[time_column]),
         features=features,
         values=np.column_stack(
-            [words[name][1] if name in words else _numbers(path, frame[name]) for name in features]
+            [
+                indices_of(frame[name], words[name]) if name in words else _numbers(path, frame[name])
+                for name in features
+            ]
         ),
-        categories=tuple(words[name][0] if name in words else () for name in features),
+        categories=tuple(words.get(name, ()) for name in features),
     )
+
+
+def check_columns(path: Path, found: Collection[str], needed: Collection[str]) -> None:
+    """Raises:
+    DataError: names a column that is needed and not there.
+    """
+    for column in needed:
+        if column not in found:
+            raise DataError(path, expected=f"a column {column!r}", found=f"columns {', '.join(found)}")
 
 
 def symbols(column: "pd.Series[str]") -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
     """The categories that occur in a column, sorted, and each row's index among them; NaN where missing."""
+    categories = categories_of(column)
+    return categories, indices_of(column, categories)
+
+
+def categories_of(column: "pd.Series[str]") -> tuple[str, ...]:
+    """The words that occur in a column, sorted."""
     text = [str(value).strip() for value in column]
     present = [word for word, known in zip(text, column.notna(), strict=True) if known and not _missing(word)]
-    categories = tuple(sorted(set(present)))
+    return tuple(sorted(set(present)))
+
+
+def indices_of(column: "pd.Series[str]", categories: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Each row's index among the categories; NaN where it is none of them."""
     place = {category: float(index) for index, category in enumerate(categories)}
-    return categories, np.array([place.get(word, np.nan) for word in text])
+    return np.array([place.get(str(value).strip(), np.nan) for value in column])
 
 
 def _missing(word: str) -> bool:

@@ -20,7 +20,8 @@ def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     """What follows from the options that were given, where it was not given itself.
 
     A plain text is there to be written on, a column of texts to be labelled; a label is that of the row at
-    hand, one step; characters are a second apart, as they have no times.
+    hand, one step; characters are a second apart, as they have no times. Weights that have learned are
+    not to be thrown about by large steps.
     """
     values = dict(given)
     is_text = str(values.get("data", "")).endswith(".txt")
@@ -36,6 +37,8 @@ def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         values.setdefault("horizon", 1)
     if task in HEADS_OF:
         values.setdefault("head", HEADS_OF[task][0])
+    if values.get("from_version") is not None:
+        values.setdefault("learning_rate", 1e-3)
     return values
 
 

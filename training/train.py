@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.artifact import seal
+from models.forecaster import Forecaster
 from models.manifest import FeatureSpec, Manifest
 from training.backtesting.run import held_out_scores
-from training.dataset import summary
+from training.dataset import Dataset, summary
 from training.describe import manifest_for
 from training.export import to_onnx
 from training.fit import fit
@@ -15,6 +16,7 @@ from training.publish import publish
 from training.read import read
 from training.settings import TrainSettings
 from training.transitions import transition_matrix
+from training.weights import WEIGHTS_FILE, packed, read_version
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,18 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
     """
     dataset = read(settings)
     forecaster = fit(settings, dataset, progress=progress)
+    content, manifest = export(settings, dataset, forecaster)
+    beside = {WEIGHTS_FILE: packed(forecaster, manifest.digest)}
+    version, path = publish(content, settings.repository, settings.name, beside)
+    return Published(path, version, manifest)
+
+
+def export(settings: TrainSettings, dataset: Dataset, forecaster: Forecaster) -> tuple[bytes, Manifest]:
+    """A fitted forecaster as a file's bytes, held against torch and scored; and its manifest.
+
+    Raises:
+        ParityError: the exported file computes something else than the fitted module.
+    """
     model = to_onnx(forecaster)
     manifest = manifest_for(
         model,
@@ -50,11 +64,12 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
         backtest={},
         parity_error=check_parity(model.SerializeToString(), forecaster, settings.seed),
     )
+    start = read_version(settings)
     fitted = settings.fits_baselines(len(dataset.series))
     update = {
         "backtest": held_out_scores(seal(model, manifest), dataset.series, fitted=fitted),
         "transition_matrix": transition_matrix(manifest, dataset.series),
+        "started_from": start and start.started_from,
     }
     scored = manifest.model_copy(update=update)
-    version, path = publish(seal(model, scored), settings.repository, settings.name)
-    return Published(path, version, scored)
+    return seal(model, scored), scored

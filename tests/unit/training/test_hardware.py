@@ -56,7 +56,7 @@ def test_the_network_runs_in_the_precision_asked_for(
     ("options", "message"),
     [
         ({"precision": "16-mixed"}, "precision: expected 32 or bf16-mixed on a CPU"),
-        ({"devices": 2}, "devices: expected 1, or one process for each"),
+        ({"devices": 2}, "devices: expected 1 without torchrun"),
     ],
 )
 def test_what_the_machine_has_not_is_refused(
