@@ -36,6 +36,7 @@ class JsonLines:
                 "time": None if time is None else time.isoformat(),
                 "num_late": result.num_late,
                 "num_missing_steps": result.num_missing_steps,
+                **_scores(result),
                 "probabilities" if forecast.labels else "quantiles": {
                     name: [_number(value) for value in steps] for name, steps in columns
                 },
@@ -46,10 +47,13 @@ class JsonLines:
 class Lines:
     """A table that grows by a line a forecast; it shows the next step's quantiles, or its likeliest label."""
 
-    def __init__(self, model: "Model") -> None:
+    def __init__(self, model: "Model", *, anomalies: bool = False) -> None:
         columns = [("session", 16), ("position", 8), ("time", 25)]
         levels = [(f"next q{level:g}", 11) for level in model.quantile_levels]
         self._columns = columns + (levels or [("likeliest", 16), ("probability", 11)])
+        self._has_anomalies = anomalies
+        if anomalies:
+            self._columns += [("at quantile", 11), ("tail", 11)]
         # As wide as the columns are, whatever the terminal: they are not to be squeezed.
         self._console = Console(file=sys.stdout, width=sum(width + 2 for _, width in self._columns))
         self._is_first = True
@@ -61,6 +65,8 @@ class Lines:
             numbers = [f"{value:.6g}" for value in forecast.values[0]]
             if forecast.labels:
                 numbers = [forecast.label, f"{forecast.values[0].max():.4f}"]
+            if self._has_anomalies:
+                numbers += [f"{score:.4g}" for score in _last_scores(result)]
             when = "" if time is None else time.isoformat(sep=" ")
             table.add_row(session_id, str(forecast.position), when, *numbers)
             self._console.print(table, soft_wrap=True)
@@ -74,6 +80,18 @@ class Lines:
             table.add_column(name, width=width, justify=justify, no_wrap=True)
         self._is_first = False
         return table
+
+
+def _last_scores(result: "ForecastResult") -> list[float]:
+    """Those of the newest row; a row that was not applied has none."""
+    return [float(score) for score in result.anomalies[-1]] if len(result.anomalies) else [math.nan] * 2
+
+
+def _scores(result: "ForecastResult") -> dict[str, float | None]:
+    if not len(result.anomalies):
+        return {}
+    position, tail = result.anomalies[-1]
+    return {"quantile_position": _number(position), "tail_probability": _number(tail)}
 
 
 def _number(value: "np.float32") -> float | None:

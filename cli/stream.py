@@ -56,6 +56,9 @@ def stream(
     horizon: Annotated[
         int | None, typer.Option(min=1, help=r"Steps ahead. \[default: all the model has]")
     ] = None,
+    anomalies: Annotated[
+        bool, typer.Option("--anomalies", help="Print each row's anomaly scores, if the model has any.")
+    ] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines, not a table.")] = False,
     retry_budget_s: Annotated[
         float, typer.Option(min=0, help="Seconds to go on trying when the server is away.")
@@ -69,7 +72,7 @@ def stream(
     try:
         with _lines(data) as lines, connection.client(retry_budget_s=retry_budget_s) as client:
             depth = 1 if is_pipe else _FILE_DEPTH
-            _stream(client, lines, model, session, reply, horizon, json_lines, depth)
+            _stream(client, lines, model, session, reply, horizon, anomalies, json_lines, depth)
     except BrokenPipeError:
         # Whoever read our output has had enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -106,6 +109,7 @@ def _stream(
     session_id: str,
     reply: Reply,
     horizon: int | None,
+    anomalies: bool,
     json_lines: bool,
     depth: int,
 ) -> None:
@@ -120,10 +124,11 @@ def _stream(
         session_id,
         [feature.index for feature in model.features],
     )
-    output: Output = JsonLines() if json_lines else Lines(model)
+    output: Output = JsonLines() if json_lines else Lines(model, anomalies=anomalies)
     num_late = 0
     with client.stream(model, max_frames_in_flight=depth) as stream:
-        for observation, result in _results(stream, _with_replies(observations, reply), horizon, depth):
+        wanted = _with_replies(observations, reply)
+        for observation, result in _results(stream, wanted, horizon, anomalies, depth):
             num_late += result.num_late
             output.show(observation.session_id, observation.time, result)
     if num_late:
@@ -132,7 +137,11 @@ def _stream(
 
 
 def _results(
-    stream: "Stream", rows: "Iterable[tuple[Observation, ReplyName]]", horizon: int | None, depth: int
+    stream: "Stream",
+    rows: "Iterable[tuple[Observation, ReplyName]]",
+    horizon: int | None,
+    anomalies: bool,
+    depth: int,
 ) -> "Iterator[tuple[Observation, ForecastResult]]":
     """Send rows, at most `depth` of them ahead of the result that is waited for.
 
@@ -143,7 +152,10 @@ def _results(
     for observation, wanted in rows:
         times = None if observation.time is None else [observation.time]
         values, sessions = [observation.values], [observation.session_id]
-        waiting.append((observation, stream.submit(sessions, values, times, reply=wanted, horizon=horizon)))
+        pending = stream.submit(
+            sessions, values, times, reply=wanted, horizon=horizon, score_anomalies=anomalies
+        )
+        waiting.append((observation, pending))
         if len(waiting) >= depth:
             yield _result(*waiting.popleft())
     while waiting:

@@ -26,16 +26,15 @@ _FURTHEST = 8.0
 # Of the forecast's whole width: the least distance of two levels.
 _LEAST_SHARE = 1e-3
 _LEAST_VARIANCE = 1e-4
-# Divides nothing by nothing; a float32.
-_TINY = 1e-30
 _FORECAST, _MEANS, _COUNT = "anomaly_forecast", "anomaly_means", "anomaly_count"
 
 
 class Anomaly(nn.Module):
     """Scores rows by the first step of the forecast before them; Q quantile levels.
 
-    States: that forecast and whether it counts, (Q + 1,); the short mean, the long mean and the long mean
-    square of the surprise, (3,); the numbers of observations and of scored rows, as far as they matter, (2,).
+    States: that forecast and the least gap of its levels, 0 where it does not count, (Q + 1,); the short
+    mean, the long mean and the long mean square of the surprise, (3,); the numbers of observations and of
+    scored rows, as far as they matter, (2,).
     """
 
     deviates: Tensor
@@ -68,12 +67,13 @@ class Anomaly(nn.Module):
             _COUNT: StateInit((2,)),
         }
 
-    def forward(self, y: Tensor, quantiles: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, y: Tensor, quantiles: Tensor, width: Tensor, state: State) -> tuple[Tensor, State]:
         """Score the rows of a chunk.
 
         Args:
             y: (B, T, 1) float64, the target about a point that never changes; NaN where missing.
             quantiles: (B, T, Q) float32, the next step's after each row, about the same point, ascending.
+            width: of all levels, (B, T, 1) float32, positive.
             state: by name; not changed.
 
         Returns:
@@ -85,12 +85,13 @@ class Anomaly(nn.Module):
         observations, scored = state[_COUNT].unsqueeze(1).chunk(2, dim=-1)
         count = observations + torch.cumsum(mark, dim=1)
         counts = (count >= WARM_UP).to(torch.float32)
-        made = torch.cat([quantiles, counts], dim=-1)
+        made = torch.cat([quantiles, counts * (_LEAST_SHARE * width)], dim=-1)
         earlier = torch.cat([state[_FORECAST].unsqueeze(1), made[:, :-1]], dim=1)
-        before, valid = torch.split(earlier, [self.num_levels, 1], dim=-1)
+        before, gap = torch.split(earlier, [self.num_levels, 1], dim=-1)
         value = torch.where(observed, y, 0.0).to(torch.float32)
-        deviate = self._deviate(value, before)
-        mark = mark * valid
+        mark = mark * (gap > 0).to(torch.float32)
+        # Where nothing was forecast, nothing is divided by nothing.
+        deviate = torch.where(mark > 0, self._deviate(value, before, gap), 0.0)
         number = scored + torch.cumsum(mark, dim=1)
         means, (last,) = self.means([deviate.abs(), mark, number, self.memory], state[_MEANS])
         means = means.transpose(0, 1)
@@ -98,12 +99,11 @@ class Anomaly(nn.Module):
         after = torch.cat([count.clamp(max=WARM_UP), number.clamp(max=LONG_ROWS)], dim=-1)[:, -1]
         return torch.where(mark > 0, scores, torch.nan), {_FORECAST: made[:, -1], _MEANS: last, _COUNT: after}
 
-    def _deviate(self, value: Tensor, quantiles: Tensor) -> Tensor:
+    def _deviate(self, value: Tensor, quantiles: Tensor, least_gap: Tensor) -> Tensor:
         """The normal deviate at the level of a value, (B, T, 1): levels are joined by lines on its axis."""
         lower, upper = quantiles[..., :-1], quantiles[..., 1:]
-        width = quantiles[..., -1:] - quantiles[..., :1]
-        gap = torch.maximum(upper - lower, _LEAST_SHARE * width + _TINY)
-        share = torch.maximum(torch.minimum((value - lower) / gap, self.most), self.least)
+        share = (value - lower) / torch.maximum(upper - lower, least_gap)
+        share = torch.maximum(torch.minimum(share, self.most), self.least)
         deviate = self.first + (share * self.deviates).sum(dim=-1, keepdim=True)
         return deviate.clamp(-_FURTHEST, _FURTHEST)
 

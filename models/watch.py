@@ -44,7 +44,7 @@ class Watch(nn.Module):
         if self.anomaly is not None:
             served = spread.about(origin)
             next_step = served.quantiles[..., 0, :] + served.point[..., 0]
-            scores, watched = self.anomaly(y, next_step, state)
+            scores, watched = self.anomaly(y, next_step, served.width[..., 0, :1], state)
             after = {**after, **watched}
         return spread, scores, after
 

@@ -30,6 +30,7 @@ CASES: dict[str, dict[str, Any]] = {
     "gaussian-paths": {
         "head": "gaussian", "decoder": "roll-out", "num_paths": 8, "horizon": 4, "categories": (0, 3),
     },
+    "watched": {"calibrate": True, "anomaly": True, "horizon": 40},
     "quantile-median": {"decoder": "roll-out", "num_features": 1, "cell": "gru"},
 }  # fmt: skip
 

@@ -158,10 +158,16 @@ class AsyncSession:
         return self._core.position
 
     async def forecast(
-        self, rows: Any, times: Any = None, reply: ReplyName = "last", horizon: int | None = None
+        self,
+        rows: Any,
+        times: Any = None,
+        reply: ReplyName = "last",
+        horizon: int | None = None,
+        *,
+        score_anomalies: bool = False,
     ) -> ForecastResult:
         """Apply rows and return forecasts; as `Session.forecast`."""
-        return await self._run(self._core.forecast(rows, times, reply, horizon))
+        return await self._run(self._core.forecast(rows, times, reply, horizon, score_anomalies))
 
     async def observe(self, rows: Any, times: Any = None) -> ForecastResult:
         """Apply rows without a forecast, which costs the recurrent step alone; otherwise as `forecast`."""

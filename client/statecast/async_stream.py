@@ -125,9 +125,10 @@ class AsyncStream:
         lengths: npt.ArrayLike | None = None,
         reply: ReplyName = "last",
         horizon: int | None = None,
+        score_anomalies: bool = False,
     ) -> AsyncPendingFrame:
         """Send a frame in columns without waiting for its answer; as `Stream.submit`."""
-        steps = self._core.submit(sessions, values, times, lengths, reply, horizon)
+        steps = self._core.submit(sessions, values, times, lengths, reply, horizon, score_anomalies)
         return AsyncPendingFrame(await self._run(self._rows.behind(steps)), self)
 
     async def send(
@@ -139,10 +140,19 @@ class AsyncStream:
         lengths: npt.ArrayLike | None = None,
         reply: ReplyName = "last",
         horizon: int | None = None,
+        score_anomalies: bool = False,
     ) -> FrameResult:
         """`submit`, and wait for the answer."""
         return await (
-            await self.submit(sessions, values, times, lengths=lengths, reply=reply, horizon=horizon)
+            await self.submit(
+                sessions,
+                values,
+                times,
+                lengths=lengths,
+                reply=reply,
+                horizon=horizon,
+                score_anomalies=score_anomalies,
+            )
         )
 
     async def open(self, session_ids: Sequence[str], positions: npt.ArrayLike | None = None) -> Handles:

@@ -1,6 +1,6 @@
 """Results: what came back for some rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +101,9 @@ class ForecastResult:
         num_missing_steps: steps by which gaps in time advanced the state.
         forecasts: as asked for by `reply`, oldest first.
         model_version: the model version that answered.
+        anomalies: (R, 2) float32, for each applied row its quantile position in the forecast before it, and
+            the tail probability, the lower the more anomalous; NaN where there was none. Empty where none
+            were asked for; rows that were skipped have none.
     """
 
     position: int
@@ -109,6 +112,7 @@ class ForecastResult:
     num_missing_steps: int
     forecasts: tuple[Forecast, ...]
     model_version: int
+    anomalies: Quantiles = field(default_factory=lambda: np.zeros((0, 2), np.float32))
 
     @property
     def forecast(self) -> Forecast:
@@ -136,6 +140,10 @@ def from_response(response: forecast_pb2.ForecastResponse, labels: tuple[str, ..
             for forecast in response.forecasts
         ),
         model_version=response.model_version,
+        anomalies=np.array(
+            [(score.quantile_position, score.tail_probability) for score in response.anomaly_scores],
+            np.float32,
+        ).reshape(-1, 2),
     )
 
 

@@ -1,7 +1,7 @@
 """Frames: rows of many sessions in columns, and what came back for them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ class Columns:
     values: bytes
     reply: forecast_pb2.Reply
     horizon: int
+    score_anomalies: bool = False
 
     @classmethod
     def of(
@@ -54,6 +55,7 @@ class Columns:
         times_us: Integers | None,
         reply: forecast_pb2.Reply,
         horizon: int,
+        score_anomalies: bool = False,
     ) -> "Columns":
         """From arrays; `values` is (R, F), no `lengths` means a row each.
 
@@ -71,7 +73,7 @@ class Columns:
         if num_rows.sum() != len(values):
             raise ValueError(f"values: expected {num_rows.sum()} rows, found {len(values)}")
         times = b"" if times_us is None else pack(times_us, TIME_US)
-        return cls(numbers, num_rows, times, pack(values, VALUE), reply, horizon)
+        return cls(numbers, num_rows, times, pack(values, VALUE), reply, horizon, score_anomalies)
 
     @property
     def num_bytes(self) -> int:
@@ -101,6 +103,7 @@ class Columns:
             values=self.values,
             reply=self.reply,
             horizon=self.horizon,
+            score_anomalies=self.score_anomalies,
         )
 
 
@@ -147,6 +150,9 @@ class FrameResult:
         quantile_levels: Q levels, ascending; empty where there are labels.
         errors: by entry, why it was refused; the others were applied.
         labels: Q labels, where the forecasts are their probabilities.
+        num_scores: (N,) int64, applied rows of each entry that were scored; all zero where none were to be.
+        score_offsets: (N,) int64, where each entry's scores begin in `anomalies`.
+        anomalies: (S, 2) float32, as in ForecastResult.
     """
 
     positions: Integers
@@ -161,6 +167,9 @@ class FrameResult:
     errors: Mapping[int, StatecastError]
     model_version: int
     labels: tuple[str, ...] = ()
+    num_scores: Integers | None = None
+    score_offsets: Integers | None = None
+    anomalies: Quantiles = field(default_factory=lambda: np.zeros((0, 2), np.float32))
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -190,7 +199,11 @@ class FrameResult:
             )
             for made in range(start, start + count)
         )
-        return ForecastResult(position, skipped, late, missing, forecasts, self.model_version)
+        anomalies = self.anomalies
+        if self.num_scores is not None and self.score_offsets is not None:
+            first = int(self.score_offsets[index])
+            anomalies = anomalies[first : first + int(self.num_scores[index])]
+        return ForecastResult(position, skipped, late, missing, forecasts, self.model_version, anomalies)
 
     @property
     def refused(self) -> npt.NDArray[np.bool_]:
@@ -208,12 +221,18 @@ class FrameResult:
             return column
 
         columns = ("positions", "num_skipped", "num_late", "num_missing_steps", "num_forecasts")
+        scores: dict[str, Integers] = {}
+        if later.num_scores is not None and later.score_offsets is not None and self.num_scores is not None:
+            scores["num_scores"] = joined("num_scores", later.num_scores)
+            scores["score_offsets"] = joined("score_offsets", later.score_offsets + len(self.anomalies))
         sent_again = set(entries.tolist())
         errors = {entry: error for entry, error in self.errors.items() if entry not in sent_again}
         errors |= {int(entries[index]): error for index, error in later.errors.items()}
         return replace(
             self,
             **{name: joined(name, getattr(later, name)) for name in columns},
+            **scores,
+            anomalies=np.concatenate([self.anomalies, later.anomalies]),
             offsets=joined("offsets", later.offsets + len(self.forecasts)),
             forecasts=_joined(self.forecasts, later.forecasts),
             forecast_positions=np.concatenate([self.forecast_positions, later.forecast_positions]),
@@ -274,6 +293,12 @@ def _decode(
     zeros = np.zeros(num_entries, np.int64)
     positions = _column(response.positions, POSITION, "positions", None, num_entries)
     made_at = np.repeat(positions, counts)
+    num_scores = None
+    if response.num_scores:
+        num_scores = _column(response.num_scores, COUNT, "num_scores", zeros)
+    anomalies = unpack(response.anomaly_scores, FORECAST, "anomaly_scores").reshape(-1, 2)
+    if len(anomalies) != (0 if num_scores is None else num_scores.sum()):
+        raise ValueError(f"anomaly_scores: expected those of num_scores, found {len(anomalies)}")
     return FrameResult(
         positions=positions,
         num_skipped=_column(response.num_skipped, COUNT, "num_skipped", zeros),
@@ -287,6 +312,9 @@ def _decode(
         errors=errors,
         model_version=response.model_version,
         labels=labels,
+        num_scores=num_scores,
+        score_offsets=None if num_scores is None else np.cumsum(num_scores) - num_scores,
+        anomalies=anomalies,
     )
 
 

@@ -54,6 +54,10 @@ class Model:
     labels: tuple[str, ...] = ()
     # Whether forecasts depend on the rows' times.
     reads_time: bool = False
+    # Whether rows can be scored, see `Session.forecast`.
+    scores_anomalies: bool = False
+    # Whether each session's own errors move its quantile levels.
+    calibrated: bool = False
 
     @property
     def num_features(self) -> int:
@@ -108,4 +112,6 @@ def from_message(message: model_pb2.Model) -> Model:
         task=message.task or "regression",
         labels=tuple(message.labels),
         reads_time=message.reads_time,
+        scores_anomalies=message.scores_anomalies,
+        calibrated=message.calibrated,
     )

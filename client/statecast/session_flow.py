@@ -35,7 +35,9 @@ class SessionFlow:
         self._max_message_bytes = max_message_bytes
         self._in_doubt: Chunk | None = None
 
-    def forecast(self, rows: Any, times: Any, reply: str, horizon: int | None) -> Flow[ForecastResult]:
+    def forecast(
+        self, rows: Any, times: Any, reply: str, horizon: int | None, score_anomalies: bool = False
+    ) -> Flow[ForecastResult]:
         """See `Session.forecast`."""
         wanted = as_reply(reply)
         model = yield from self.model()
@@ -45,7 +47,7 @@ class SessionFlow:
             yield from self.refresh()
         if self._in_doubt is not None and not self._in_doubt.same_as(chunk):
             yield from self._apply(self._in_doubt, forecast_pb2.REPLY_NONE, 0)
-        return (yield from self._apply(chunk, wanted, steps))
+        return (yield from self._apply(chunk, wanted, steps, score_anomalies))
 
     def model(self) -> Flow[Model]:
         """The session's model, asked for once."""
@@ -66,7 +68,9 @@ class SessionFlow:
             yield from flow.call("DeleteSession", request, self._policy.start())
         self.position, self._in_doubt = 0, None
 
-    def _apply(self, chunk: Chunk, reply: forecast_pb2.Reply, horizon: int) -> Flow[ForecastResult]:
+    def _apply(
+        self, chunk: Chunk, reply: forecast_pb2.Reply, horizon: int, score_anomalies: bool = False
+    ) -> Flow[ForecastResult]:
         request = forecast_pb2.ForecastRequest(
             model=self.model_name,
             session_id=self.session_id,
@@ -74,6 +78,7 @@ class SessionFlow:
             position=self.position,
             reply=reply,
             horizon=horizon,
+            score_anomalies=score_anomalies,
         )
         check_size("rows", request.ByteSize(), self._max_message_bytes)
         attempts = self._policy.start()

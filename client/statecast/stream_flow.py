@@ -121,6 +121,7 @@ class StreamFlow:
         lengths: npt.ArrayLike | None,
         reply: str,
         horizon: int | None,
+        score_anomalies: bool = False,
     ) -> Flow[InFlight]:
         """See `Stream.submit`."""
         wanted = as_reply(reply)
@@ -133,7 +134,8 @@ class StreamFlow:
         else:
             handles = yield from self.open([str(session_id) for session_id in sessions])
         num_rows = None if lengths is None else np.asarray(lengths, np.int64)
-        return (yield from self._take(Columns.of(handles, num_rows, rows, times_us, wanted, steps)))
+        columns = Columns.of(handles, num_rows, rows, times_us, wanted, steps, score_anomalies)
+        return (yield from self._take(columns))
 
     def forecast(
         self, entries: Mapping[str, Any], times: Mapping[str, Any] | None, reply: str, horizon: int | None

@@ -178,7 +178,13 @@ class Session:
         return self._core.position
 
     def forecast(
-        self, rows: Any, times: Any = None, reply: ReplyName = "last", horizon: int | None = None
+        self,
+        rows: Any,
+        times: Any = None,
+        reply: ReplyName = "last",
+        horizon: int | None = None,
+        *,
+        score_anomalies: bool = False,
     ) -> ForecastResult:
         """Apply rows and return forecasts.
 
@@ -188,13 +194,14 @@ class Session:
             times: one datetime64 or datetime a row, UTC where they name no zone; or None.
             reply: the forecast after the `last` row, after `each`, or `none`.
             horizon: steps ahead to return; None for the model's whole.
+            score_anomalies: whether to score each row by the forecast made before it, if the model can.
 
         Raises:
             ValueError: rows or times of the wrong kind or shape; nothing was sent.
             StatecastError: what the server said. Unanswered (Unavailable, Unacknowledged) leaves the rows in
                 doubt, any other left the session as it was.
         """
-        return self._run(self._core.forecast(rows, times, reply, horizon))
+        return self._run(self._core.forecast(rows, times, reply, horizon, score_anomalies))
 
     def observe(self, rows: Any, times: Any = None) -> ForecastResult:
         """Apply rows without a forecast, which costs the recurrent step alone; otherwise as `forecast`."""

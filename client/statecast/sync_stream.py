@@ -119,6 +119,7 @@ class Stream:
         lengths: npt.ArrayLike | None = None,
         reply: ReplyName = "last",
         horizon: int | None = None,
+        score_anomalies: bool = False,
     ) -> PendingFrame:
         """Send a frame in columns without waiting for its answer; waits where too many are in flight.
 
@@ -130,12 +131,13 @@ class Stream:
             values: (R, F) numbers, or as in `Session.forecast`: all entries' rows, one entry after the other.
             times: R times, or None.
             lengths: (N,) rows of each entry; None for one each.
+            score_anomalies: as in `Session.forecast`.
 
         Raises:
             ValueError: the columns disagree; nothing was taken.
             StatecastError: no room could be had within the budget; the frame was not taken.
         """
-        steps = self._core.submit(sessions, values, times, lengths, reply, horizon)
+        steps = self._core.submit(sessions, values, times, lengths, reply, horizon, score_anomalies)
         return PendingFrame(self._run(self._rows.behind(steps)), self)
 
     def send(
@@ -147,9 +149,18 @@ class Stream:
         lengths: npt.ArrayLike | None = None,
         reply: ReplyName = "last",
         horizon: int | None = None,
+        score_anomalies: bool = False,
     ) -> FrameResult:
         """`submit`, and wait for the answer."""
-        return self.submit(sessions, values, times, lengths=lengths, reply=reply, horizon=horizon).result()
+        return self.submit(
+            sessions,
+            values,
+            times,
+            lengths=lengths,
+            reply=reply,
+            horizon=horizon,
+            score_anomalies=score_anomalies,
+        ).result()
 
     def open(self, session_ids: Sequence[str], positions: npt.ArrayLike | None = None) -> Handles:
         """Handles (N,) uint32 for sessions, to `submit` by; good for as long as this stream.

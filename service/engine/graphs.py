@@ -1,4 +1,4 @@
-"""The four graphs that one model file holds, each cut to what it is asked for."""
+"""The graphs that one model file holds, each cut to what it is asked for."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import onnx
 from onnx import compose
 from onnx.utils import Extractor
 
-from models.artifact import FORECAST, READ_OUT, ROWS, next_name
+from models.artifact import ANOMALY, FORECAST, READ_OUT, ROWS, next_name
 from models.manifest import Manifest
 
 _AFTER = "after_"
@@ -21,12 +21,14 @@ class Graphs:
         forecast: rows, states -> a forecast after each row, next states.
         last: rows, states -> the read-out of the next states, next states.
         read_out: states -> the forecast of the state as it stands.
+        scored: rows, states -> a forecast after each row, its score, next states; None without scores.
     """
 
     advance: bytes
     forecast: bytes
     last: bytes
     read_out: bytes
+    scored: bytes | None = None
 
 
 def split(graph: onnx.ModelProto, manifest: Manifest) -> Graphs:
@@ -41,6 +43,9 @@ def split(graph: onnx.ModelProto, manifest: Manifest) -> Graphs:
         forecast=cut.extract_model([ROWS, *states], [FORECAST, *next_states]).SerializeToString(),
         last=_read_out_after(advance, read_out).SerializeToString(),
         read_out=read_out.SerializeToString(),
+        scored=cut.extract_model([ROWS, *states], [FORECAST, ANOMALY, *next_states]).SerializeToString()
+        if manifest.scores_anomalies
+        else None,
     )
 
 

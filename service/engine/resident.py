@@ -5,7 +5,7 @@ from collections.abc import Callable
 import onnx
 from onnx import TensorProto, ValueInfoProto, helper
 
-from models.artifact import FORECAST, READ_OUT, ROWS
+from models.artifact import ANOMALY, FORECAST, NUM_SCORES, READ_OUT, ROWS
 from models.manifest import Manifest
 from service.engine.layout import StateLayout
 from service.engine.wrapping import (
@@ -98,6 +98,7 @@ def _columns(manifest: Manifest, batch: Axis, time: Axis) -> dict[str, ValueInfo
         SLOTS_AGAIN: make(SLOTS_AGAIN, TensorProto.INT64, [batch]),
         ROWS: make(ROWS, TensorProto.DOUBLE, [batch, time, manifest.row_layout.width]),
         FORECAST: make(FORECAST, TensorProto.FLOAT, [batch, time, *forecast]),
+        ANOMALY: make(ANOMALY, TensorProto.FLOAT, [batch, time, NUM_SCORES]),
         READ_OUT: make(READ_OUT, TensorProto.FLOAT, [batch, *forecast]),
     }
 

@@ -5,7 +5,7 @@ from service.engine.arena import Slots, States
 from service.engine.graphs import Graphs
 from service.engine.resident import resident
 from service.engine.resident_arena import ResidentArena
-from service.engine.runner import Forecasts, Reply, Rows
+from service.engine.runner import Forecasts, Reply, Rows, Scores
 from service.engine.step_graph import StepGraph
 
 
@@ -25,6 +25,7 @@ class ResidentRunner:
         # The last of many rows is cheaper to read out of the state than to pick from them all.
         self._last = arena.open(resident(graphs.last, manifest), plans_memory=False)
         self._read_out = arena.open(resident(graphs.read_out, manifest))
+        self._scored = StepGraph(graphs.scored, manifest, arena) if graphs.scored else None
 
     def step(self, slots: Slots, rows: Rows, reply: Reply) -> Forecasts | None:
         """See `Runner.step`."""
@@ -36,6 +37,12 @@ class ResidentRunner:
             return last
         each: Forecasts = self._forecast.run(slots, rows)[0]
         return each if reply is Reply.EACH else each[:, 0]
+
+    def score(self, slots: Slots, rows: Rows) -> tuple[Forecasts, Scores]:
+        """See `Runner.score`."""
+        assert self._scored is not None
+        forecasts, scores = self._scored.run(slots, rows)
+        return forecasts, scores
 
     def read_out(self, slots: Slots) -> Forecasts:
         """See `Runner.read_out`."""

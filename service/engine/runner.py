@@ -6,7 +6,7 @@ from typing import Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from models.artifact import FORECAST, READ_OUT, ROWS, next_name
+from models.artifact import ANOMALY, FORECAST, READ_OUT, ROWS, next_name
 from models.manifest import Manifest
 from service.engine.arena import Arena, Slots, States
 from service.engine.graphs import Graphs
@@ -14,6 +14,7 @@ from service.engine.providers import open_session
 
 Rows = npt.NDArray[np.float64]
 Forecasts = npt.NDArray[np.float32]
+Scores = npt.NDArray[np.float32]
 
 
 class Reply(IntEnum):
@@ -22,6 +23,25 @@ class Reply(IntEnum):
     NONE = 0
     LAST = 1
     EACH = 2
+    # The same, and scores of the rows besides.
+    SCORED_NONE = 3
+    SCORED_LAST = 4
+    SCORED_EACH = 5
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether rows are scored too."""
+        return self >= Reply.SCORED_NONE
+
+    @property
+    def forecasts(self) -> "Reply":
+        """The same without scores."""
+        return Reply(self % Reply.SCORED_NONE)
+
+    @property
+    def scored(self) -> "Reply":
+        """The same with scores."""
+        return Reply(self.forecasts + Reply.SCORED_NONE)
 
     @property
     def for_one_row(self) -> "Reply":
@@ -42,6 +62,13 @@ class Runner(Protocol):
 
         Returns:
             NONE: None. LAST: (B, K, Q). EACH: (B, T, K, Q). Raw units; the caller's own.
+        """
+        ...
+
+    def score(self, slots: Slots, rows: Rows) -> tuple[Forecasts, Scores]:
+        """`step` of a model that scores rows: forecasts (B, T, K, Q) and anomaly scores (B, T, 2).
+
+        NaN where a row had no forecast before it, or no value.
         """
         ...
 
@@ -74,6 +101,7 @@ class NumpyRunner:
         self._advance = open_session(graphs.advance, device, intra_op_threads)
         self._forecast = open_session(graphs.forecast, device, intra_op_threads)
         self._read_out = open_session(graphs.read_out, device, intra_op_threads)
+        self._scored = open_session(graphs.scored, device, intra_op_threads) if graphs.scored else None
 
     def step(self, slots: Slots, rows: Rows, reply: Reply) -> Forecasts | None:
         """See `Runner.step`."""
@@ -88,6 +116,14 @@ class NumpyRunner:
             forecasts = each if reply is Reply.EACH else each[:, -1]
         self._arena.scatter(slots, after)
         return forecasts
+
+    def score(self, slots: Slots, rows: Rows) -> tuple[Forecasts, Scores]:
+        """See `Runner.score`."""
+        assert self._scored is not None
+        feeds = {ROWS: rows, **self._arena.gather(slots)}
+        forecasts, scores, *states = self._scored.run([FORECAST, ANOMALY, *self._next], feeds)
+        self._arena.scatter(slots, self._named(states))
+        return forecasts, scores
 
     def read_out(self, slots: Slots) -> Forecasts:
         """See `Runner.read_out`."""

@@ -67,7 +67,9 @@ def _agree_at(size: int, runner: Runner, reference: Runner, manifest: Manifest) 
     for one in (runner, reference):
         one.reset(everything)
         one.step(everything, rows[:, :2], Reply.NONE)
-    found, expected = (_every_way(one, used, rows[:size]) for one in (runner, reference))
+    found, expected = (
+        _every_way(one, used, rows[:size], manifest.scores_anomalies) for one in (runner, reference)
+    )
     same = not _differ(found, expected)
     for slots in (used, spared):
         states, expected_states = runner.states(slots), reference.states(slots)
@@ -75,15 +77,21 @@ def _agree_at(size: int, runner: Runner, reference: Runner, manifest: Manifest) 
     return same
 
 
-def _every_way(runner: Runner, slots: Slots, rows: Rows) -> Forecasts:
+def _every_way(runner: Runner, slots: Slots, rows: Rows, scores_anomalies: bool) -> Forecasts:
     """Row by row, observed without a reply and read out, whole for the last and for each."""
     by_row = _by_row(runner, slots, rows)
     runner.step(slots, rows[:, :1], Reply.NONE)
     read = runner.read_out(slots)
     last = runner.step(slots, rows, Reply.LAST)
-    assert last is not None
     each = runner.step(slots, rows, Reply.EACH)
-    return np.concatenate([by_row, read[:, None], last[:, None], each], axis=1)
+    assert last is not None
+    assert each is not None
+    answers = [by_row, read[:, None], last[:, None], each]
+    if scores_anomalies:
+        forecasts, scores = runner.score(slots, rows)
+        answers += [forecasts, np.broadcast_to(scores[:, :, :1, None], forecasts.shape)]
+        answers.append(np.broadcast_to(scores[:, :, 1:, None], forecasts.shape))
+    return np.concatenate(answers, axis=1)
 
 
 def _rows(manifest: Manifest, num_sessions: int) -> Rows:

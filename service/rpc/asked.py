@@ -31,6 +31,7 @@ class Asked:
     position: int
     reply: Reply
     horizon: int
+    is_scored: bool = False
 
 
 def read(request: pb.ForecastRequest, manifest: Manifest, limits: FrameLimits) -> Asked:
@@ -42,6 +43,7 @@ def read(request: pb.ForecastRequest, manifest: Manifest, limits: FrameLimits) -
     validation.check_session_id(request.session_id)
     reply = validation.reply_of(request.reply)
     horizon = validation.horizon_of(request.horizon, manifest)
+    validation.check_scores(request.score_anomalies, manifest)
     num_rows = len(request.rows)
     validation.check_num_rows(num_rows, "rows", limits.max_rows_per_chunk)
     validation.check_reply_size(num_rows, reply, manifest, limits.max_message_bytes)
@@ -49,7 +51,7 @@ def read(request: pb.ForecastRequest, manifest: Manifest, limits: FrameLimits) -
     position = request.position if request.HasField("position") else NO_POSITION
     validation.check_position(position)
     values = graph_rows(values, times_us, manifest.row_layout)
-    return Asked(values, times_us, position, reply, horizon)
+    return Asked(values, times_us, position, reply, horizon, request.score_anomalies)
 
 
 def _values(request: pb.ForecastRequest, manifest: Manifest) -> npt.NDArray[np.float64]:

@@ -90,6 +90,7 @@ def accept(
     worker.check_room(num_rows_of(message, layout))
     reply = validation.reply_of(message.reply)
     horizon = validation.horizon_of(message.horizon, manifest)
+    validation.check_scores(message.score_anomalies, manifest)
     try:
         cols = _columns(message, layout)
     except columns.ColumnError as error:
@@ -107,6 +108,7 @@ def accept(
         reply = reply.for_one_row
     rows = graph_rows(cols.values, cols.times_us, layout)
     frame = Frame(slots, cols.lengths, cols.positions, cols.times_us, rows, reply, done, deadline_s)
+    frame.is_scored = message.score_anomalies
     accepted.frame = frame
     worker.submit(frame)
     return accepted
@@ -186,7 +188,7 @@ def _check_entry(cols: _Columns, entry: int, rows: slice, manifest: Manifest, ma
 def encode(accepted: Accepted, worker: SessionWorker, plain: PlainResponses) -> bytes:
     """The response, entries in the frame's order."""
     frame = accepted.frame
-    if frame is not None and not accepted.errors and frame.reply is not Reply.EACH:
+    if frame is not None and not accepted.errors and frame.reply is not Reply.EACH and not frame.is_scored:
         result, horizon = frame.result, accepted.horizon
         if not (result.errors or result.has_counts or frame.dropped is not None):
             frame_id = wire.varint(accepted.id) if accepted.id else b""
@@ -217,6 +219,8 @@ def _message(accepted: Accepted, worker: SessionWorker) -> pb.StreamForecastsRes
         errors = errors | {int(places[entry]): error for entry, error in frame.result.errors.items()}
         _encode_counts(frame.result, places, n, response)
         _encode_forecasts(frame, places, n, accepted.horizon, response)
+        if frame.is_scored:
+            _encode_scores(frame.result, places, n, response)
     else:
         response.positions = columns.pack(np.full(n, NO_POSITION), columns.POSITION)
         response.num_forecasts = columns.pack(np.zeros(n), columns.COUNT)
@@ -262,6 +266,17 @@ def _encode_forecasts(
         response.forecasts = columns.pack(np.concatenate(forecasts), columns.FORECAST)
         positions = [piece for entry in sorted(told) for piece in result.forecast_positions[entry]]
         response.forecast_positions = columns.pack(np.concatenate(positions), columns.POSITION)
+
+
+def _encode_scores(
+    result: FrameResult, places: npt.NDArray[np.intp], n: int, response: pb.StreamForecastsResponse
+) -> None:
+    told = {entry: pieces for entry, pieces in result.scores.items() if entry not in result.errors}
+    counts = np.array([sum(map(len, told.get(entry, ()))) for entry in range(len(places))])
+    response.num_scores = columns.pack(_placed(counts, places, n, 0), columns.COUNT)
+    if told:
+        scores = [piece for entry in sorted(told) for piece in told[entry]]
+        response.anomaly_scores = columns.pack(np.concatenate(scores), columns.FORECAST)
 
 
 def _placed(

@@ -88,6 +88,8 @@ def _model(worker: SessionWorker) -> pb.Model:
         task=manifest.task,
         reads_time=manifest.reads_time,
         labels=manifest.labels,
+        scores_anomalies=manifest.scores_anomalies,
+        calibrated=manifest.calibrated,
         frequency=manifest.frequency,
         season_length=manifest.season_length,
         horizon=manifest.horizon,

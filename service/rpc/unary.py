@@ -63,7 +63,7 @@ async def forecast(
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     trace = TRACE.get()
     # Rows that are joined with other calls' have no trace of their own.
-    if num_rows == 1 and trace is None:
+    if num_rows == 1 and trace is None and not rows.is_scored:
         single_rows.check_room()
         slot = worker.table.resolve(key)
         time_us = NO_TIME if rows.times_us is None else int(rows.times_us[0])
@@ -103,7 +103,9 @@ async def _settled(done: "asyncio.Future[None]", drop: Callable[[], None]) -> No
 def frame_of(rows: asked.Asked, slots: Integers, done: Callable[[Frame], object], deadline_s: float) -> Frame:
     """A frame of one entry; `slots` (1,) is its session."""
     lengths, positions = np.array([len(rows.values)]), np.array([rows.position])
-    return Frame(slots, lengths, positions, rows.times_us, rows.values, rows.reply, done, deadline_s)
+    frame = Frame(slots, lengths, positions, rows.times_us, rows.values, rows.reply, done, deadline_s)
+    frame.is_scored = rows.is_scored
+    return frame
 
 
 def _encode_row(row: _UnaryRow, horizon: int) -> pb.ForecastResponse:
@@ -136,6 +138,9 @@ def encode(result: FrameResult, rows: asked.Asked, model: ServedModel) -> pb.For
         for forecasts, positions in zip(result.forecasts[0], result.forecast_positions[0], strict=True):
             for made_at, each in zip(positions.tolist(), forecasts, strict=True):
                 response.forecasts.add(position=made_at, values=each[:horizon].ravel().tolist())
+    for scores in result.scores.get(0, ()):
+        for position_in, tail in scores.tolist():
+            response.anomaly_scores.add(quantile_position=position_in, tail_probability=tail)
     return response
 
 

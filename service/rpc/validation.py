@@ -36,6 +36,13 @@ def check_session_id(session_id: str, field: str = "session_id") -> None:
         raise InvalidRequest(field, repr(session_id), "no control characters")
 
 
+def check_scores(score_anomalies: bool, manifest: Manifest) -> None:
+    """Raises InvalidRequest: scores are asked of a model that has none."""
+    if score_anomalies and not manifest.scores_anomalies:
+        expected = f"false, as {manifest.name} has no anomaly scores (it was trained without --anomaly)"
+        raise InvalidRequest("score_anomalies", "true", expected)
+
+
 def reply_of(number: int) -> Reply:
     """The reply that an enum's number names.
 

@@ -132,7 +132,7 @@ def _alone(part: Part) -> Batch:
         positions=frame.positions,
         times_us=frame.times_us,
         values=frame.values,
-        replies=np.full(n, frame.reply, np.int8),
+        replies=np.full(n, frame.reply.scored if frame.is_scored else frame.reply, np.int8),
     )
 
 
@@ -152,7 +152,8 @@ def row_indices(starts: Integers, lengths: Integers) -> Integers:
 def _reply(part: Part) -> Reply:
     """A history's last forecast comes with its last rows."""
     reply = part.frame.reply
-    return Reply.NONE if reply is Reply.LAST and not part.is_last else reply
+    reply = Reply.NONE if reply is Reply.LAST and not part.is_last else reply
+    return reply.scored if part.frame.is_scored else reply
 
 
 def _columns(part: Part) -> tuple[Slots, Integers, Integers, Rows, Integers | None]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.engine.arena import Slots
-from service.engine.runner import Forecasts, Reply, Rows
+from service.engine.runner import Forecasts, Reply, Rows, Scores
 from service.errors import StatecastError
 
 Integers = npt.NDArray[np.int64]
@@ -35,7 +35,7 @@ class Frame:
         positions: (N,) rows consumed before each entry's first row, or NO_POSITION.
         times_us: (R,) microseconds since 1970-01-01 UTC, or None.
         values: (R, W) float64, raw units, NaN where missing; entries one after the other.
-        reply: which forecasts to return.
+        reply: which forecasts to return; never one with scores, see `is_scored`.
         done: called once, when every entry is settled.
         deadline_s: on the worker's clock; entries that no batch has taken by then are not applied.
         result: filled while entries settle; whole when `done` is called.
@@ -56,6 +56,7 @@ class Frame:
     deadline_s: float = math.inf
     arrived_s: float = math.nan
     trace: Any = None
+    is_scored: bool = False
     result: "FrameResult" = field(init=False)
     num_open: int = field(init=False)
     dropped: npt.NDArray[np.bool_] | None = field(init=False, default=None)
@@ -100,6 +101,7 @@ class FrameResult:
             where every row was skipped or late, one of the session as it stands. EACH only.
         dense: (N, K, Q) float32, the same for LAST, rows of refused entries undefined; None before any.
         forecast_positions: by entry (M,): rows consumed when each forecast was made.
+        scores: by entry (M, 2) float32: those of each applied row, where they were asked for.
         errors: by entry, why it was refused; its session stands as before.
         has_counts: whether any count may be above zero.
     """
@@ -110,6 +112,7 @@ class FrameResult:
     dense: Forecasts | None = field(init=False, default=None)
     forecasts: dict[int, list[Forecasts]] = field(init=False, default_factory=dict)
     forecast_positions: dict[int, list[Integers]] = field(init=False, default_factory=dict)
+    scores: dict[int, list[Scores]] = field(init=False, default_factory=dict)
     errors: dict[int, StatecastError] = field(init=False, default_factory=dict)
     has_counts: bool = field(init=False, default=False)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.engine.runner import Forecasts, Reply
+from service.engine.runner import Forecasts, Reply, Scores
 from service.sessions.batch import Batch, Part
 from service.sessions.frame import Integers
 from service.sessions.plan import BatchPlan, Group
@@ -12,10 +12,11 @@ from service.sessions.plan import BatchPlan, Group
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a group's run gave; no forecasts where none were asked for, or it failed."""
+    """What a group's run gave; no forecasts or scores where none were asked for, or it failed."""
 
     group: Group
     forecasts: Forecasts | None
+    scores: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ def fill_results(batch: Batch, planned: BatchPlan, outcomes: Outcomes) -> None:
     for part, span in batch.spans():
         _fill(part, span, planned, dense)
     for outcome in outcomes.groups:
-        if outcome.group.reply is Reply.EACH and outcome.forecasts is not None:
+        if outcome.scores is not None:
+            _fill_scores(batch, outcome.group, outcome.scores)
+        if outcome.group.reply.forecasts is Reply.EACH and outcome.forecasts is not None:
             _fill_each(batch, planned, outcome.group, outcome.forecasts)
 
 
@@ -44,7 +47,7 @@ def _dense(
     batch: Batch, planned: BatchPlan, outcomes: list[Outcome], standing: Forecasts | None
 ) -> Forecasts | None:
     """(N, K, Q): the last forecast of each entry that has one, rows of others undefined; None for no one."""
-    last = [o for o in outcomes if o.group.reply is Reply.LAST and o.forecasts is not None]
+    last = [o for o in outcomes if o.group.reply.forecasts is Reply.LAST and o.forecasts is not None]
     if len(last) == 1 and last[0].group.entries is None:
         return last[0].forecasts
     shape = next((o.forecasts.shape[1:] for o in last if o.forecasts is not None), None)
@@ -94,6 +97,17 @@ def _fill_standing(part: Part, span: slice, planned: BatchPlan, dense: Forecasts
         own = part.entry(entry - span.start)
         if own not in part.frame.result.forecasts:
             part.frame.result.add(own, dense[entry : entry + 1], planned.positions[entry : entry + 1])
+
+
+def _fill_scores(batch: Batch, group: Group, scores: Scores) -> None:
+    """The scores (B, S, 2) of applied rows into the frames' results; missing steps have no row to tell of."""
+    entries = np.arange(len(batch)) if group.entries is None else group.entries
+    numbers = np.searchsorted(batch.bounds, entries, side="right") - 1
+    for index, (entry, number) in enumerate(zip(entries.tolist(), numbers.tolist(), strict=True)):
+        part = batch.parts[number]
+        rows = slice(None) if group.plans is None else group.plans[index].observed
+        own = part.frame.result.scores.setdefault(part.entry(entry - int(batch.bounds[number])), [])
+        own.append(scores[index][rows])
 
 
 def _fill_each(batch: Batch, planned: BatchPlan, group: Group, forecasts: Forecasts) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import structlog
 
+from models.artifact import NUM_SCORES
 from service.clock import Clock
-from service.engine.runner import Forecasts, Reply
+from service.engine.model import ServedModel
+from service.engine.runner import Forecasts, Reply, Scores
 from service.errors import EngineFailure
 from service.sessions.batch import Batch
 from service.sessions.frame import Integers
@@ -28,7 +30,7 @@ def run(batch: Batch, planned: BatchPlan, residency: Residency, clock: Clock) ->
         planned.groups = [own for group in planned.groups for own in _by_version(batch, group, residency)]
     outcomes = [_step(batch, planned, group, residency) for group in planned.groups]
     standing = None
-    if len(planned.standing) and (batch.replies[planned.standing] != Reply.NONE).any():
+    if len(planned.standing) and (batch.replies[planned.standing] % Reply.SCORED_NONE != Reply.NONE).any():
         try:
             standing = _read_out(batch, planned.standing, residency)
         except Exception as error:
@@ -55,13 +57,26 @@ def _step(batch: Batch, planned: BatchPlan, group: Group, residency: Residency) 
     slots = batch.slots if group.entries is None else batch.slots[group.entries]
     ((loaded, _),) = residency.by_version(slots)
     try:
-        forecasts = loaded.model.runner.step(slots, group.rows, group.reply)
+        forecasts, scores = _stepped(loaded.model, slots, group)
     except Exception as error:
         entries = range(len(batch)) if group.entries is None else group.entries.tolist()
         _refuse(planned, entries, error, residency.name)
         return Outcome(group, None)
     residency.recent.add(slots, group.rows)
-    return Outcome(group, forecasts)
+    return Outcome(group, forecasts, scores)
+
+
+def _stepped(model: ServedModel, slots: Integers, group: Group) -> tuple[Forecasts | None, Scores | None]:
+    """Forecasts as the group wants them, and scores (B, S, 2) if it wants any."""
+    if not group.reply.is_scored:
+        return model.runner.step(slots, group.rows, group.reply), None
+    wanted = group.reply.forecasts
+    if not model.manifest.scores_anomalies:
+        # The newest version has scores, or nobody could have asked; these sessions are on an older one.
+        missing = np.full((*group.rows.shape[:2], NUM_SCORES), np.nan, np.float32)
+        return model.runner.step(slots, group.rows, wanted), missing
+    each, scores = model.runner.score(slots, group.rows)
+    return {Reply.NONE: None, Reply.LAST: each[:, -1], Reply.EACH: each}[wanted], scores
 
 
 def _refuse(planned: BatchPlan, entries: "list[int] | range", cause: Exception, model: str) -> None:

@@ -18,6 +18,7 @@ ROWS = {
     "next-symbol": SYMBOLS,
     "binary-decoded": np.hstack([WALK, WALK[::-1]]),
     "gaussian-paths": np.hstack([WALK, SYMBOLS]),
+    "watched": np.hstack([WALK, WALK[::-1]]),
     "quantile-median": WALK,
 }
 

@@ -24,35 +24,37 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bstatecast/v1/forecast.proto\x12\x0cstatecast.v1\"7\n\x03Row\x12\x0e\n\x06values\x18\x01 \x03(\x01\x12\x14\n\x07time_us\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_time_us\"\xd9\x01\n\x0f\x46orecastRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x1f\n\x04rows\x18\x03 \x03(\x0b\x32\x11.statecast.v1.Row\x12\x15\n\x08position\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\"\n\x05reply\x18\x05 \x01(\x0e\x32\x13.statecast.v1.Reply\x12\x0f\n\x07horizon\x18\x06 \x01(\r\x12\x13\n\x0b\x63\x61rry_state\x18\x07 \x01(\x08\x12\x14\n\x0csealed_state\x18\x08 \x01(\x0c\x42\x0b\n\t_position\"\xd7\x01\n\x10\x46orecastResponse\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x13\n\x0bnum_skipped\x18\x02 \x01(\x04\x12\x10\n\x08num_late\x18\x03 \x01(\x04\x12\x19\n\x11num_missing_steps\x18\x04 \x01(\x04\x12)\n\tforecasts\x18\x05 \x03(\x0b\x32\x16.statecast.v1.Forecast\x12\x17\n\x0fquantile_levels\x18\x06 \x03(\x01\x12\x15\n\rmodel_version\x18\x07 \x01(\x04\x12\x14\n\x0csealed_state\x18\x08 \x01(\x0c\",\n\x08\x46orecast\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06values\x18\x02 \x03(\x02\"k\n\x16StreamForecastsRequest\x12-\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.statecast.v1.SessionHandle\x12\"\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x13.statecast.v1.Frame\"B\n\rSessionHandle\x12\x0e\n\x06handle\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\"\x9f\x01\n\x05\x46rame\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07handles\x18\x02 \x01(\x0c\x12\x0f\n\x07lengths\x18\x03 \x01(\x0c\x12\x11\n\tpositions\x18\x04 \x01(\x0c\x12\x10\n\x08times_us\x18\x05 \x01(\x0c\x12\x0e\n\x06values\x18\x06 \x01(\x0c\x12\"\n\x05reply\x18\x07 \x01(\x0e\x32\x13.statecast.v1.Reply\x12\x0f\n\x07horizon\x18\x08 \x01(\r\"\xea\x02\n\x17StreamForecastsResponse\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12-\n\x0b\x66rame_error\x18\x02 \x01(\x0b\x32\x18.statecast.v1.FrameError\x12.\n\x0c\x65ntry_errors\x18\x03 \x03(\x0b\x32\x18.statecast.v1.EntryError\x12\x11\n\tpositions\x18\x04 \x01(\x0c\x12\x13\n\x0bnum_skipped\x18\x05 \x01(\x0c\x12\x10\n\x08num_late\x18\x06 \x01(\x0c\x12\x19\n\x11num_missing_steps\x18\x07 \x01(\x0c\x12\x15\n\rnum_forecasts\x18\x08 \x01(\x0c\x12\x11\n\tforecasts\x18\t \x01(\x0c\x12\x0f\n\x07horizon\x18\n \x01(\r\x12\x1b\n\x13num_quantile_levels\x18\x0b \x01(\r\x12\x15\n\rmodel_version\x18\x0c \x01(\x04\x12\x1a\n\x12\x66orecast_positions\x18\r \x01(\x0c\"j\n\nFrameError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x1b\n\x0eretry_after_ms\x18\x04 \x01(\x11H\x00\x88\x01\x01\x42\x11\n\x0f_retry_after_ms\"\xb1\x01\n\nEntryError\x12\r\n\x05\x65ntry\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x1f\n\x12\x63ommitted_position\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x1b\n\x0eretry_after_ms\x18\x06 \x01(\x11H\x01\x88\x01\x01\x42\x15\n\x13_committed_positionB\x11\n\x0f_retry_after_ms*N\n\x05Reply\x12\x15\n\x11REPLY_UNSPECIFIED\x10\x00\x12\x0e\n\nREPLY_NONE\x10\x01\x12\x0e\n\nREPLY_LAST\x10\x02\x12\x0e\n\nREPLY_EACH\x10\x03\x32\xc0\x01\n\x0f\x46orecastService\x12I\n\x08\x46orecast\x12\x1d.statecast.v1.ForecastRequest\x1a\x1e.statecast.v1.ForecastResponse\x12\x62\n\x0fStreamForecasts\x12$.statecast.v1.StreamForecastsRequest\x1a%.statecast.v1.StreamForecastsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bstatecast/v1/forecast.proto\x12\x0cstatecast.v1\"7\n\x03Row\x12\x0e\n\x06values\x18\x01 \x03(\x01\x12\x14\n\x07time_us\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_time_us\"\xf2\x01\n\x0f\x46orecastRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x1f\n\x04rows\x18\x03 \x03(\x0b\x32\x11.statecast.v1.Row\x12\x15\n\x08position\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\"\n\x05reply\x18\x05 \x01(\x0e\x32\x13.statecast.v1.Reply\x12\x0f\n\x07horizon\x18\x06 \x01(\r\x12\x13\n\x0b\x63\x61rry_state\x18\x07 \x01(\x08\x12\x14\n\x0csealed_state\x18\x08 \x01(\x0c\x12\x17\n\x0fscore_anomalies\x18\t \x01(\x08\x42\x0b\n\t_position\"\x8b\x02\n\x10\x46orecastResponse\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x13\n\x0bnum_skipped\x18\x02 \x01(\x04\x12\x10\n\x08num_late\x18\x03 \x01(\x04\x12\x19\n\x11num_missing_steps\x18\x04 \x01(\x04\x12)\n\tforecasts\x18\x05 \x03(\x0b\x32\x16.statecast.v1.Forecast\x12\x17\n\x0fquantile_levels\x18\x06 \x03(\x01\x12\x15\n\rmodel_version\x18\x07 \x01(\x04\x12\x14\n\x0csealed_state\x18\x08 \x01(\x0c\x12\x32\n\x0e\x61nomaly_scores\x18\t \x03(\x0b\x32\x1a.statecast.v1.AnomalyScore\"C\n\x0c\x41nomalyScore\x12\x19\n\x11quantile_position\x18\x01 \x01(\x02\x12\x18\n\x10tail_probability\x18\x02 \x01(\x02\",\n\x08\x46orecast\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06values\x18\x02 \x03(\x02\"k\n\x16StreamForecastsRequest\x12-\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.statecast.v1.SessionHandle\x12\"\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x13.statecast.v1.Frame\"B\n\rSessionHandle\x12\x0e\n\x06handle\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\"\xb8\x01\n\x05\x46rame\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07handles\x18\x02 \x01(\x0c\x12\x0f\n\x07lengths\x18\x03 \x01(\x0c\x12\x11\n\tpositions\x18\x04 \x01(\x0c\x12\x10\n\x08times_us\x18\x05 \x01(\x0c\x12\x0e\n\x06values\x18\x06 \x01(\x0c\x12\"\n\x05reply\x18\x07 \x01(\x0e\x32\x13.statecast.v1.Reply\x12\x0f\n\x07horizon\x18\x08 \x01(\r\x12\x17\n\x0fscore_anomalies\x18\t \x01(\x08\"\x96\x03\n\x17StreamForecastsResponse\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12-\n\x0b\x66rame_error\x18\x02 \x01(\x0b\x32\x18.statecast.v1.FrameError\x12.\n\x0c\x65ntry_errors\x18\x03 \x03(\x0b\x32\x18.statecast.v1.EntryError\x12\x11\n\tpositions\x18\x04 \x01(\x0c\x12\x13\n\x0bnum_skipped\x18\x05 \x01(\x0c\x12\x10\n\x08num_late\x18\x06 \x01(\x0c\x12\x19\n\x11num_missing_steps\x18\x07 \x01(\x0c\x12\x15\n\rnum_forecasts\x18\x08 \x01(\x0c\x12\x11\n\tforecasts\x18\t \x01(\x0c\x12\x0f\n\x07horizon\x18\n \x01(\r\x12\x1b\n\x13num_quantile_levels\x18\x0b \x01(\r\x12\x15\n\rmodel_version\x18\x0c \x01(\x04\x12\x1a\n\x12\x66orecast_positions\x18\r \x01(\x0c\x12\x12\n\nnum_scores\x18\x0e \x01(\x0c\x12\x16\n\x0e\x61nomaly_scores\x18\x0f \x01(\x0c\"j\n\nFrameError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x1b\n\x0eretry_after_ms\x18\x04 \x01(\x11H\x00\x88\x01\x01\x42\x11\n\x0f_retry_after_ms\"\xb1\x01\n\nEntryError\x12\r\n\x05\x65ntry\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x1f\n\x12\x63ommitted_position\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x1b\n\x0eretry_after_ms\x18\x06 \x01(\x11H\x01\x88\x01\x01\x42\x15\n\x13_committed_positionB\x11\n\x0f_retry_after_ms*N\n\x05Reply\x12\x15\n\x11REPLY_UNSPECIFIED\x10\x00\x12\x0e\n\nREPLY_NONE\x10\x01\x12\x0e\n\nREPLY_LAST\x10\x02\x12\x0e\n\nREPLY_EACH\x10\x03\x32\xc0\x01\n\x0f\x46orecastService\x12I\n\x08\x46orecast\x12\x1d.statecast.v1.ForecastRequest\x1a\x1e.statecast.v1.ForecastResponse\x12\x62\n\x0fStreamForecasts\x12$.statecast.v1.StreamForecastsRequest\x1a%.statecast.v1.StreamForecastsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'statecast.v1.forecast_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPLY']._serialized_start=1578
-  _globals['_REPLY']._serialized_end=1656
+  _globals['_REPLY']._serialized_start=1793
+  _globals['_REPLY']._serialized_end=1871
   _globals['_ROW']._serialized_start=45
   _globals['_ROW']._serialized_end=100
   _globals['_FORECASTREQUEST']._serialized_start=103
-  _globals['_FORECASTREQUEST']._serialized_end=320
-  _globals['_FORECASTRESPONSE']._serialized_start=323
-  _globals['_FORECASTRESPONSE']._serialized_end=538
-  _globals['_FORECAST']._serialized_start=540
-  _globals['_FORECAST']._serialized_end=584
-  _globals['_STREAMFORECASTSREQUEST']._serialized_start=586
-  _globals['_STREAMFORECASTSREQUEST']._serialized_end=693
-  _globals['_SESSIONHANDLE']._serialized_start=695
-  _globals['_SESSIONHANDLE']._serialized_end=761
-  _globals['_FRAME']._serialized_start=764
-  _globals['_FRAME']._serialized_end=923
-  _globals['_STREAMFORECASTSRESPONSE']._serialized_start=926
-  _globals['_STREAMFORECASTSRESPONSE']._serialized_end=1288
-  _globals['_FRAMEERROR']._serialized_start=1290
-  _globals['_FRAMEERROR']._serialized_end=1396
-  _globals['_ENTRYERROR']._serialized_start=1399
-  _globals['_ENTRYERROR']._serialized_end=1576
-  _globals['_FORECASTSERVICE']._serialized_start=1659
-  _globals['_FORECASTSERVICE']._serialized_end=1851
+  _globals['_FORECASTREQUEST']._serialized_end=345
+  _globals['_FORECASTRESPONSE']._serialized_start=348
+  _globals['_FORECASTRESPONSE']._serialized_end=615
+  _globals['_ANOMALYSCORE']._serialized_start=617
+  _globals['_ANOMALYSCORE']._serialized_end=684
+  _globals['_FORECAST']._serialized_start=686
+  _globals['_FORECAST']._serialized_end=730
+  _globals['_STREAMFORECASTSREQUEST']._serialized_start=732
+  _globals['_STREAMFORECASTSREQUEST']._serialized_end=839
+  _globals['_SESSIONHANDLE']._serialized_start=841
+  _globals['_SESSIONHANDLE']._serialized_end=907
+  _globals['_FRAME']._serialized_start=910
+  _globals['_FRAME']._serialized_end=1094
+  _globals['_STREAMFORECASTSRESPONSE']._serialized_start=1097
+  _globals['_STREAMFORECASTSRESPONSE']._serialized_end=1503
+  _globals['_FRAMEERROR']._serialized_start=1505
+  _globals['_FRAMEERROR']._serialized_end=1611
+  _globals['_ENTRYERROR']._serialized_start=1614
+  _globals['_ENTRYERROR']._serialized_end=1791
+  _globals['_FORECASTSERVICE']._serialized_start=1874
+  _globals['_FORECASTSERVICE']._serialized_end=2066
 # @@protoc_insertion_point(module_scope)

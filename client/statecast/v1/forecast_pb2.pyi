@@ -27,7 +27,7 @@ class Row(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ..., time_us: _Optional[int] = ...) -> None: ...
 
 class ForecastRequest(_message.Message):
-    __slots__ = ("model", "session_id", "rows", "position", "reply", "horizon", "carry_state", "sealed_state")
+    __slots__ = ("model", "session_id", "rows", "position", "reply", "horizon", "carry_state", "sealed_state", "score_anomalies")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class ForecastRequest(_message.Message):
     HORIZON_FIELD_NUMBER: _ClassVar[int]
     CARRY_STATE_FIELD_NUMBER: _ClassVar[int]
     SEALED_STATE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_ANOMALIES_FIELD_NUMBER: _ClassVar[int]
     model: str
     session_id: str
     rows: _containers.RepeatedCompositeFieldContainer[Row]
@@ -44,10 +45,11 @@ class ForecastRequest(_message.Message):
     horizon: int
     carry_state: bool
     sealed_state: bytes
-    def __init__(self, model: _Optional[str] = ..., session_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[Row, _Mapping]]] = ..., position: _Optional[int] = ..., reply: _Optional[_Union[Reply, str]] = ..., horizon: _Optional[int] = ..., carry_state: _Optional[bool] = ..., sealed_state: _Optional[bytes] = ...) -> None: ...
+    score_anomalies: bool
+    def __init__(self, model: _Optional[str] = ..., session_id: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[Row, _Mapping]]] = ..., position: _Optional[int] = ..., reply: _Optional[_Union[Reply, str]] = ..., horizon: _Optional[int] = ..., carry_state: _Optional[bool] = ..., sealed_state: _Optional[bytes] = ..., score_anomalies: _Optional[bool] = ...) -> None: ...
 
 class ForecastResponse(_message.Message):
-    __slots__ = ("position", "num_skipped", "num_late", "num_missing_steps", "forecasts", "quantile_levels", "model_version", "sealed_state")
+    __slots__ = ("position", "num_skipped", "num_late", "num_missing_steps", "forecasts", "quantile_levels", "model_version", "sealed_state", "anomaly_scores")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     NUM_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     NUM_LATE_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +58,7 @@ class ForecastResponse(_message.Message):
     QUANTILE_LEVELS_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SEALED_STATE_FIELD_NUMBER: _ClassVar[int]
+    ANOMALY_SCORES_FIELD_NUMBER: _ClassVar[int]
     position: int
     num_skipped: int
     num_late: int
@@ -64,7 +67,16 @@ class ForecastResponse(_message.Message):
     quantile_levels: _containers.RepeatedScalarFieldContainer[float]
     model_version: int
     sealed_state: bytes
-    def __init__(self, position: _Optional[int] = ..., num_skipped: _Optional[int] = ..., num_late: _Optional[int] = ..., num_missing_steps: _Optional[int] = ..., forecasts: _Optional[_Iterable[_Union[Forecast, _Mapping]]] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., model_version: _Optional[int] = ..., sealed_state: _Optional[bytes] = ...) -> None: ...
+    anomaly_scores: _containers.RepeatedCompositeFieldContainer[AnomalyScore]
+    def __init__(self, position: _Optional[int] = ..., num_skipped: _Optional[int] = ..., num_late: _Optional[int] = ..., num_missing_steps: _Optional[int] = ..., forecasts: _Optional[_Iterable[_Union[Forecast, _Mapping]]] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., model_version: _Optional[int] = ..., sealed_state: _Optional[bytes] = ..., anomaly_scores: _Optional[_Iterable[_Union[AnomalyScore, _Mapping]]] = ...) -> None: ...
+
+class AnomalyScore(_message.Message):
+    __slots__ = ("quantile_position", "tail_probability")
+    QUANTILE_POSITION_FIELD_NUMBER: _ClassVar[int]
+    TAIL_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    quantile_position: float
+    tail_probability: float
+    def __init__(self, quantile_position: _Optional[float] = ..., tail_probability: _Optional[float] = ...) -> None: ...
 
 class Forecast(_message.Message):
     __slots__ = ("position", "values")
@@ -93,7 +105,7 @@ class SessionHandle(_message.Message):
     def __init__(self, handle: _Optional[int] = ..., model: _Optional[str] = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class Frame(_message.Message):
-    __slots__ = ("id", "handles", "lengths", "positions", "times_us", "values", "reply", "horizon")
+    __slots__ = ("id", "handles", "lengths", "positions", "times_us", "values", "reply", "horizon", "score_anomalies")
     ID_FIELD_NUMBER: _ClassVar[int]
     HANDLES_FIELD_NUMBER: _ClassVar[int]
     LENGTHS_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +114,7 @@ class Frame(_message.Message):
     VALUES_FIELD_NUMBER: _ClassVar[int]
     REPLY_FIELD_NUMBER: _ClassVar[int]
     HORIZON_FIELD_NUMBER: _ClassVar[int]
+    SCORE_ANOMALIES_FIELD_NUMBER: _ClassVar[int]
     id: int
     handles: bytes
     lengths: bytes
@@ -110,10 +123,11 @@ class Frame(_message.Message):
     values: bytes
     reply: Reply
     horizon: int
-    def __init__(self, id: _Optional[int] = ..., handles: _Optional[bytes] = ..., lengths: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., times_us: _Optional[bytes] = ..., values: _Optional[bytes] = ..., reply: _Optional[_Union[Reply, str]] = ..., horizon: _Optional[int] = ...) -> None: ...
+    score_anomalies: bool
+    def __init__(self, id: _Optional[int] = ..., handles: _Optional[bytes] = ..., lengths: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., times_us: _Optional[bytes] = ..., values: _Optional[bytes] = ..., reply: _Optional[_Union[Reply, str]] = ..., horizon: _Optional[int] = ..., score_anomalies: _Optional[bool] = ...) -> None: ...
 
 class StreamForecastsResponse(_message.Message):
-    __slots__ = ("frame_id", "frame_error", "entry_errors", "positions", "num_skipped", "num_late", "num_missing_steps", "num_forecasts", "forecasts", "horizon", "num_quantile_levels", "model_version", "forecast_positions")
+    __slots__ = ("frame_id", "frame_error", "entry_errors", "positions", "num_skipped", "num_late", "num_missing_steps", "num_forecasts", "forecasts", "horizon", "num_quantile_levels", "model_version", "forecast_positions", "num_scores", "anomaly_scores")
     FRAME_ID_FIELD_NUMBER: _ClassVar[int]
     FRAME_ERROR_FIELD_NUMBER: _ClassVar[int]
     ENTRY_ERRORS_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +141,8 @@ class StreamForecastsResponse(_message.Message):
     NUM_QUANTILE_LEVELS_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     FORECAST_POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    NUM_SCORES_FIELD_NUMBER: _ClassVar[int]
+    ANOMALY_SCORES_FIELD_NUMBER: _ClassVar[int]
     frame_id: int
     frame_error: FrameError
     entry_errors: _containers.RepeatedCompositeFieldContainer[EntryError]
@@ -140,7 +156,9 @@ class StreamForecastsResponse(_message.Message):
     num_quantile_levels: int
     model_version: int
     forecast_positions: bytes
-    def __init__(self, frame_id: _Optional[int] = ..., frame_error: _Optional[_Union[FrameError, _Mapping]] = ..., entry_errors: _Optional[_Iterable[_Union[EntryError, _Mapping]]] = ..., positions: _Optional[bytes] = ..., num_skipped: _Optional[bytes] = ..., num_late: _Optional[bytes] = ..., num_missing_steps: _Optional[bytes] = ..., num_forecasts: _Optional[bytes] = ..., forecasts: _Optional[bytes] = ..., horizon: _Optional[int] = ..., num_quantile_levels: _Optional[int] = ..., model_version: _Optional[int] = ..., forecast_positions: _Optional[bytes] = ...) -> None: ...
+    num_scores: bytes
+    anomaly_scores: bytes
+    def __init__(self, frame_id: _Optional[int] = ..., frame_error: _Optional[_Union[FrameError, _Mapping]] = ..., entry_errors: _Optional[_Iterable[_Union[EntryError, _Mapping]]] = ..., positions: _Optional[bytes] = ..., num_skipped: _Optional[bytes] = ..., num_late: _Optional[bytes] = ..., num_missing_steps: _Optional[bytes] = ..., num_forecasts: _Optional[bytes] = ..., forecasts: _Optional[bytes] = ..., horizon: _Optional[int] = ..., num_quantile_levels: _Optional[int] = ..., model_version: _Optional[int] = ..., forecast_positions: _Optional[bytes] = ..., num_scores: _Optional[bytes] = ..., anomaly_scores: _Optional[bytes] = ...) -> None: ...
 
 class FrameError(_message.Message):
     __slots__ = ("code", "message", "field", "retry_after_ms")

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18statecast/v1/model.proto\x12\x0cstatecast.v1\"_\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12+\n\x06policy\x18\x03 \x01(\x0e\x32\x1b.statecast.v1.UpgradePolicy\"7\n\x11LoadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.statecast.v1.Model\"4\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\"9\n\x13UnloadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.statecast.v1.Model\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.statecast.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.statecast.v1.Model\"\xb8\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x04 \x01(\t\x12\'\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32\x15.statecast.v1.Feature\x12\x11\n\tfrequency\x18\x06 \x01(\t\x12\x15\n\rseason_length\x18\x07 \x01(\r\x12\x0f\n\x07horizon\x18\x08 \x01(\r\x12\x17\n\x0fquantile_levels\x18\t \x03(\x01\x12\x15\n\rmanifest_json\x18\n \x01(\t\x12,\n\x08versions\x18\x0b \x03(\x0b\x32\x1a.statecast.v1.ModelVersion\x12\x0c\n\x04task\x18\x0c \x01(\t\x12\x0e\n\x06labels\x18\r \x03(\t\x12\x12\n\nreads_time\x18\x0e \x01(\x08\"E\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x14\n\x0cnum_sessions\x18\x03 \x01(\x04\"_\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08required\x18\x02 \x01(\x08\x12\x12\n\ncategories\x18\x03 \x03(\t\x12 \n\x04role\x18\x04 \x01(\x0e\x32\x12.statecast.v1.Role*|\n\rUpgradePolicy\x12\x1e\n\x1aUPGRADE_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12UPGRADE_POLICY_PIN\x10\x01\x12\x18\n\x14UPGRADE_POLICY_CARRY\x10\x02\x12\x19\n\x15UPGRADE_POLICY_REPLAY\x10\x03*M\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_PAST\x10\x01\x12\x0f\n\x0bROLE_FUTURE\x10\x02\x12\x0f\n\x0bROLE_STATIC\x10\x03\x32\xcc\x02\n\x0cModelService\x12O\n\nListModels\x12\x1f.statecast.v1.ListModelsRequest\x1a .statecast.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.statecast.v1.GetModelRequest\x1a\x1e.statecast.v1.GetModelResponse\x12L\n\tLoadModel\x12\x1e.statecast.v1.LoadModelRequest\x1a\x1f.statecast.v1.LoadModelResponse\x12R\n\x0bUnloadModel\x12 .statecast.v1.UnloadModelRequest\x1a!.statecast.v1.UnloadModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18statecast/v1/model.proto\x12\x0cstatecast.v1\"_\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12+\n\x06policy\x18\x03 \x01(\x0e\x32\x1b.statecast.v1.UpgradePolicy\"7\n\x11LoadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.statecast.v1.Model\"4\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\"9\n\x13UnloadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.statecast.v1.Model\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.statecast.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.statecast.v1.Model\"\xe6\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x04 \x01(\t\x12\'\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32\x15.statecast.v1.Feature\x12\x11\n\tfrequency\x18\x06 \x01(\t\x12\x15\n\rseason_length\x18\x07 \x01(\r\x12\x0f\n\x07horizon\x18\x08 \x01(\r\x12\x17\n\x0fquantile_levels\x18\t \x03(\x01\x12\x15\n\rmanifest_json\x18\n \x01(\t\x12,\n\x08versions\x18\x0b \x03(\x0b\x32\x1a.statecast.v1.ModelVersion\x12\x0c\n\x04task\x18\x0c \x01(\t\x12\x0e\n\x06labels\x18\r \x03(\t\x12\x12\n\nreads_time\x18\x0e \x01(\x08\x12\x18\n\x10scores_anomalies\x18\x0f \x01(\x08\x12\x12\n\ncalibrated\x18\x10 \x01(\x08\"E\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x14\n\x0cnum_sessions\x18\x03 \x01(\x04\"_\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08required\x18\x02 \x01(\x08\x12\x12\n\ncategories\x18\x03 \x03(\t\x12 \n\x04role\x18\x04 \x01(\x0e\x32\x12.statecast.v1.Role*|\n\rUpgradePolicy\x12\x1e\n\x1aUPGRADE_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12UPGRADE_POLICY_PIN\x10\x01\x12\x18\n\x14UPGRADE_POLICY_CARRY\x10\x02\x12\x19\n\x15UPGRADE_POLICY_REPLAY\x10\x03*M\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_PAST\x10\x01\x12\x0f\n\x0bROLE_FUTURE\x10\x02\x12\x0f\n\x0bROLE_STATIC\x10\x03\x32\xcc\x02\n\x0cModelService\x12O\n\nListModels\x12\x1f.statecast.v1.ListModelsRequest\x1a .statecast.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.statecast.v1.GetModelRequest\x1a\x1e.statecast.v1.GetModelResponse\x12L\n\tLoadModel\x12\x1e.statecast.v1.LoadModelRequest\x1a\x1f.statecast.v1.LoadModelResponse\x12R\n\x0bUnloadModel\x12 .statecast.v1.UnloadModelRequest\x1a!.statecast.v1.UnloadModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'statecast.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_UPGRADEPOLICY']._serialized_start=962
-  _globals['_UPGRADEPOLICY']._serialized_end=1086
-  _globals['_ROLE']._serialized_start=1088
-  _globals['_ROLE']._serialized_end=1165
+  _globals['_UPGRADEPOLICY']._serialized_start=1008
+  _globals['_UPGRADEPOLICY']._serialized_end=1132
+  _globals['_ROLE']._serialized_start=1134
+  _globals['_ROLE']._serialized_end=1211
   _globals['_LOADMODELREQUEST']._serialized_start=42
   _globals['_LOADMODELREQUEST']._serialized_end=137
   _globals['_LOADMODELRESPONSE']._serialized_start=139
@@ -52,11 +52,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELRESPONSE']._serialized_start=423
   _globals['_GETMODELRESPONSE']._serialized_end=477
   _globals['_MODEL']._serialized_start=480
-  _globals['_MODEL']._serialized_end=792
-  _globals['_MODELVERSION']._serialized_start=794
-  _globals['_MODELVERSION']._serialized_end=863
-  _globals['_FEATURE']._serialized_start=865
-  _globals['_FEATURE']._serialized_end=960
-  _globals['_MODELSERVICE']._serialized_start=1168
-  _globals['_MODELSERVICE']._serialized_end=1500
+  _globals['_MODEL']._serialized_end=838
+  _globals['_MODELVERSION']._serialized_start=840
+  _globals['_MODELVERSION']._serialized_end=909
+  _globals['_FEATURE']._serialized_start=911
+  _globals['_FEATURE']._serialized_end=1006
+  _globals['_MODELSERVICE']._serialized_start=1214
+  _globals['_MODELSERVICE']._serialized_end=1546
 # @@protoc_insertion_point(module_scope)

@@ -82,7 +82,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "digest", "cell", "features", "frequency", "season_length", "horizon", "quantile_levels", "manifest_json", "versions", "task", "labels", "reads_time")
+    __slots__ = ("name", "version", "digest", "cell", "features", "frequency", "season_length", "horizon", "quantile_levels", "manifest_json", "versions", "task", "labels", "reads_time", "scores_anomalies", "calibrated")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +97,8 @@ class Model(_message.Message):
     TASK_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     READS_TIME_FIELD_NUMBER: _ClassVar[int]
+    SCORES_ANOMALIES_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATED_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     digest: str
@@ -111,7 +113,9 @@ class Model(_message.Message):
     task: str
     labels: _containers.RepeatedScalarFieldContainer[str]
     reads_time: bool
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., cell: _Optional[str] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., frequency: _Optional[str] = ..., season_length: _Optional[int] = ..., horizon: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., manifest_json: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., task: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., reads_time: _Optional[bool] = ...) -> None: ...
+    scores_anomalies: bool
+    calibrated: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., cell: _Optional[str] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., frequency: _Optional[str] = ..., season_length: _Optional[int] = ..., horizon: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., manifest_json: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., task: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., reads_time: _Optional[bool] = ..., scores_anomalies: _Optional[bool] = ..., calibrated: _Optional[bool] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
     __slots__ = ("version", "digest", "num_sessions")

@@ -18,7 +18,8 @@ def _score(anomaly: Anomaly, y: Floats, state: State | None = None) -> tuple[Flo
     """Scores (T, 2) of values y (T,), each forecast to be standard normal."""
     normal = torch.tensor(normal_deviates(np.array(LEVELS)), dtype=torch.float32)
     state = initial_state(anomaly.state_init(), 1) if state is None else state
-    scores, after = anomaly(torch.from_numpy(y)[None, :, None], normal.expand(1, len(y), 3), state)
+    width = torch.full((1, len(y), 1), float(normal[-1] - normal[0]))
+    scores, after = anomaly(torch.from_numpy(y)[None, :, None], normal.expand(1, len(y), 3), width, state)
     return scores[0].double().numpy(), after
 
 
@@ -52,6 +53,15 @@ def test_what_is_usual_is_learned() -> None:
     """A series that is always badly forecast is not anomalous for it."""
     tail = _score(Anomaly(LEVELS), 4 * np.random.default_rng(1).normal(size=1500))[0][:, 1]
     assert np.median(tail[500:]) > 0.2
+
+
+def test_levels_without_a_distance_have_scores() -> None:
+    """A forecast of nothing but zeros, as of rare counts, gives numbers; another value is furthest off."""
+    anomaly, y = Anomaly(LEVELS), torch.tensor([0.0] * 6 + [2.0, 0.0]).double().reshape(1, -1, 1)
+    zeros, width = torch.zeros(1, 8, 3), torch.full((1, 8, 1), 1e-3)
+    scores, _ = anomaly(y, zeros, width, initial_state(anomaly.state_init(), 1))
+    assert scores[0, 4:].isfinite().all()
+    assert scores[0, 6, 0] > 0.9999
 
 
 def test_chunks_do_not_matter() -> None:

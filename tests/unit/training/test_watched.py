@@ -1,13 +1,13 @@
 """Forecasters that look back at their own forecasts: their options, their file, and what a file says."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pytest
 
 from models.artifact import ANOMALY, check
 from models.manifest import FeatureSpec, TrainingSummary
-from tests.task_models import forecaster_of, graph_of
+from tests.task_models import exported, forecaster_of
 from training.describe import manifest_for
 from training.parity import check_parity
 from training.settings import SettingsError, TrainSettings
@@ -23,14 +23,14 @@ GIVEN: dict[str, Any] = {"data": "a.csv", "output": "r/m", "freq": "h", "horizon
 
 def test_the_file_computes_what_torch_does() -> None:
     """Offsets, waiting forecasts, thinned ones too, and scores come out of ONNX Runtime as out of torch."""
-    forecaster, graph = graph_of(forecaster_of(**WATCHED).architecture)
+    forecaster, graph = exported("watched")
     assert check_parity(graph.SerializeToString(), forecaster) < 1e-4
 
 
 def test_the_manifest_says_so() -> None:
     """The file's graph has the scores that its manifest promises, and not without the promise."""
-    forecaster, graph = graph_of(forecaster_of(**WATCHED).architecture)
-    day = np.datetime64("2020-01-01").item()
+    forecaster, graph = exported("watched")
+    day = datetime(2024, 1, 1, tzinfo=UTC)
     manifest = manifest_for(
         graph,
         forecaster,
