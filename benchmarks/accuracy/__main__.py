@@ -43,7 +43,7 @@ def main(
         names = only([name for name in runs.split(",") if name], RUNS)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--only") from error
-    kept = _Results(output / "accuracy.json")
+    kept = _Results(output / ("accuracy-quick.json" if quick else "accuracy.json"))
     context_of = partial(_context, data, quick)
     try:
         if ablations:

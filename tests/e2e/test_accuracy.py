@@ -41,9 +41,9 @@ def _run(folder: Path, output: Path, **given: object) -> None:
 def test_one_command_trains_streams_scores_and_keeps(tmp_path: Path) -> None:
     """A quick run on a folder of the same layout writes its figures, and leaves those of other runs."""
     _write_m4(tmp_path / "data")
-    (tmp_path / "accuracy.json").write_text(json.dumps({"runs": {"other": 1}, "ablations": {}}))
+    (tmp_path / "accuracy-quick.json").write_text(json.dumps({"runs": {"other": 1}, "ablations": {}}))
     _run(tmp_path / "data", tmp_path)
-    made = json.loads((tmp_path / "accuracy.json").read_text())
+    made = json.loads((tmp_path / "accuracy-quick.json").read_text())
     assert made["runs"]["other"] == 1
     run = made["runs"]["m4"]
     assert set(run["scores"]) == {"statecast", "seasonal naive", "naive"}
