@@ -26,6 +26,8 @@ def check_graph(model: onnx.ModelProto) -> None:
         ArtifactError: weights in another file, an operator that is none of ONNX's, or more than may be.
     """
     made_of: dict[str, onnx.TensorProto] = {}
+    # Functions that the file itself holds are put in place of their calls, and their nodes are checked too.
+    own = {(function.domain, function.name) for function in model.functions}
     num_nodes = 0
     for graph, depth in _graphs(model):
         if depth > MAX_DEPTH:
@@ -36,7 +38,7 @@ def check_graph(model: onnx.ModelProto) -> None:
             raise ArtifactError(f"graph: expected at most {MAX_NODES} nodes")
         if isinstance(graph, onnx.GraphProto):
             _check_weights(graph, made_of)
-        _check_nodes(nodes, made_of)
+        _check_nodes(nodes, own, made_of)
 
 
 def check_size(manifest: Manifest) -> None:
@@ -74,10 +76,11 @@ def _check_weights(graph: onnx.GraphProto, made_of: dict[str, onnx.TensorProto])
         made_of[tensor.name] = tensor
 
 
-def _check_nodes(nodes: Iterable[onnx.NodeProto], made_of: dict[str, onnx.TensorProto]) -> None:
+def _check_nodes(
+    nodes: Iterable[onnx.NodeProto], own: set[tuple[str, str]], made_of: dict[str, onnx.TensorProto]
+) -> None:
     for node in nodes:
-        # A function of the file's own has a domain too: what it does, nobody but the file says.
-        if node.domain not in _ONNX:
+        if node.domain not in _ONNX and (node.domain, node.op_type) not in own:
             raise ArtifactError(
                 f"graph node {node.name!r}: expected an operator of ONNX, found {node.domain}.{node.op_type}"
             )
