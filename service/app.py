@@ -4,6 +4,7 @@ import asyncio
 import functools
 import gc
 import os
+import resource
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,9 @@ _log = structlog.get_logger()
 
 # Handing a batch to another thread and back costs more than so many rows do.
 _MAX_INLINE_ROWS = 512
+
+# Calls under way on one connection; further ones wait with their sender.
+_MAX_STREAMS = 10_000
 
 _SERVICES = (
     forecast_pb2.DESCRIPTOR.services_by_name["ForecastService"].full_name,
@@ -136,6 +140,12 @@ class Server:
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
+                ("grpc.max_allowed_incoming_connections", settings.max_connections),
+                ("grpc.max_concurrent_streams", _MAX_STREAMS),
+                # Who has connected and says nothing is let go, and so is who has gone without a word.
+                ("grpc.server_handshake_timeout_ms", 10_000),
+                ("grpc.keepalive_time_ms", 300_000),
+                ("grpc.keepalive_timeout_ms", 20_000),
                 # Two servers on one port would share its connections in silence.
                 ("grpc.so_reuseport", 0),
             ],
@@ -268,7 +278,8 @@ class Server:
         return SessionWorker(model, limits, self._clock, self._executor, self._store, fetch, self._tracing)
 
     def _add_services(self) -> None:
-        limits = FrameLimits(self._settings.max_rows_per_chunk, self._settings.max_message_bytes)
+        s = self._settings
+        limits = FrameLimits(s.max_rows_per_chunk, s.max_message_bytes, 4 * s.max_sessions)
         keys = self._settings.seal_keys
         seals = None if keys is None else Seals(KeyRing(keys, self._clock))
         self._forecasts = ForecastService(self._catalog, limits, self._clock, seals)
@@ -350,6 +361,16 @@ def _spare_collections() -> None:
     gc.set_threshold(250_000, 20, 20)
 
 
+def _open_as_many_files(num_connections: int) -> None:
+    """As many connections as are allowed should find a descriptor each, where the machine has them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = num_connections + 1024
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; returns the exit status.
 
@@ -357,6 +378,7 @@ def serve(settings: Settings) -> int:
         StartupError: the server cannot start as it was told to.
     """
     configure_logs(settings.log_format, settings.log_level)
+    _open_as_many_files(settings.max_connections)
     # Before models are loaded, which may take long.
     certificates_of(settings)
     return uvloop.run(_serve(settings, load_models(settings)))

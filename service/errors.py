@@ -7,6 +7,7 @@
     ├── PositionConflict      rows would be lost: send from the committed position
     ├── QueueFull             too many rows wait: back off
     ├── TooManySessions       no room for another session
+    ├── TooManyHandles        the tenant's streams name too many sessions
     ├── RateLimited           the tenant has sent more rows than it may: back off
     ├── Unauthenticated       nobody knows who calls: show a token that is valid
     ├── PermissionDenied      the caller is known, and the call is not for it
@@ -88,6 +89,14 @@ class TooManySessions(StatecastError):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         super().__init__(f"{limit} sessions are open already (max_sessions); delete some or raise the limit")
+
+
+class TooManyHandles(StatecastError):
+    """The streams of a tenant name more sessions than they may, all together."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"streams name {limit} sessions already, four times max_sessions; end some of them")
 
 
 class RateLimited(StatecastError):

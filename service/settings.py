@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     jwt_tenant_claim: str = Field("tenant", description="the claim of a JWT that names its tenant")
     jwt_role_claim: str = Field("role", description="the claim of a JWT that holds predict or operate")
     max_model_bytes: int = Field(1 << 30, ge=1, description="size of a model file; larger ones are refused")
+    max_connections: int = Field(
+        16_384, ge=1, description="connections to the port; further ones are closed at once"
+    )
     tenant_rows_per_s: float = Field(
         0.0, ge=0, description="rows a second that each tenant may send; 0 sets no bound"
     )

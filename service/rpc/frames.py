@@ -26,10 +26,15 @@ from statecast.v1 import forecast_pb2 as pb
 
 @dataclass(frozen=True, slots=True)
 class FrameLimits:
-    """Bounds of one frame; see the settings of the same names."""
+    """Bounds of one frame; see the settings of the same names.
+
+    Attributes:
+        max_handles: that a tenant's streams may have named, all together.
+    """
 
     max_rows_per_chunk: int
     max_message_bytes: int
+    max_handles: int = 1 << 22
 
 
 @dataclass(eq=False, slots=True)

@@ -27,6 +27,7 @@ from service.errors import (
     StatecastError,
     StoreUnavailable,
     TokenLost,
+    TooManyHandles,
     TooManySessions,
     Unauthenticated,
     UnknownModel,
@@ -42,6 +43,7 @@ _CODES: dict[type[StatecastError], grpc.StatusCode] = {
     PositionConflict: grpc.StatusCode.ABORTED,
     QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     TooManySessions: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    TooManyHandles: grpc.StatusCode.RESOURCE_EXHAUSTED,
     RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
@@ -122,7 +124,7 @@ def status_of(error: StatecastError) -> Status:
             delay = duration_pb2.Duration(seconds=seconds, nanos=left_ms * 1_000_000)
             detail = error_details_pb2.RetryInfo(retry_delay=delay)
             return Status(code, message, retry_after_ms=retry_after_ms, detail=detail)
-        case TooManySessions():
+        case TooManySessions() | TooManyHandles():
             subject = error_details_pb2.QuotaFailure.Violation(subject="max_sessions", description=message)
             quota = error_details_pb2.QuotaFailure(violations=[subject])
             return Status(code, message, retry_after_ms=_NEVER_MS, detail=quota)

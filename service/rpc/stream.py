@@ -11,7 +11,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from models.rows import RowLayout
-from service.errors import Draining, InvalidRequest, StatecastError
+from service.errors import Draining, InvalidRequest, StatecastError, TooManyHandles
 from service.rpc import frames, validation, wire
 from service.rpc.frame_response import PlainResponses
 from service.rpc.graph_rows import graph_row, is_width, num_rows_of
@@ -68,7 +68,7 @@ class Stream:
         deadline_s: float,
         tenant: Tenant,
     ) -> None:
-        self._tenant = tenant
+        self._tenant, self._num_held = tenant, 0
         self._catalog = catalog
         self._limits = limits
         self._rows = rows
@@ -126,6 +126,8 @@ class Stream:
             self._writer.cancel()
         for answer in self._answers:
             answer.drop()
+        self._tenant.num_handles -= self._num_held
+        self._num_held = 0
 
     def pump(self) -> None:
         """Write what is ready, unless that is being done."""
@@ -187,11 +189,20 @@ class Stream:
                 raise InvalidRequest(f"{field}.handle", handle, f"below {MAX_HANDLE}")
             model = self._models.get(session.model) or self._open(session.model)
             validation.check_session_id(session.session_id, f"{field}.session_id")
-            before = self._model_by_handle.get(handle, model)
-            if before is not model:
+            before = self._model_by_handle.get(handle)
+            if before is None:
+                self._hold_one()
+            elif before is not model:
                 before.handles.forget(handle)
             self._model_by_handle[handle] = model
             model.handles.name(handle, self._tenant.key(session.session_id))
+
+    def _hold_one(self) -> None:
+        """A handle is held until the stream ends."""
+        if self._tenant.num_handles >= self._limits.max_handles:
+            raise TooManyHandles(self._limits.max_handles)
+        self._tenant.num_handles += 1
+        self._num_held += 1
 
     def _open(self, name: str) -> StreamModel:
         worker = self._catalog.worker(name)

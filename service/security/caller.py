@@ -25,13 +25,15 @@ class Tenant:
     Attributes:
         name: empty for the nameless one.
         prefix: what the keys of its sessions begin with.
+        num_handles: that its streams have named and hold.
     """
 
-    __slots__ = ("_rate", "name", "prefix")
+    __slots__ = ("_rate", "name", "num_handles", "prefix")
 
     def __init__(self, name: str, rate: RowRate | None = None) -> None:
         self.name, self.prefix = name, prefix_of(name)
         self._rate = rate
+        self.num_handles = 0
 
     def key(self, session_id: str) -> str:
         """What a session of its is called inside the server."""

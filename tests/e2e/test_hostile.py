@@ -1,0 +1,189 @@
+"""Callers who mean harm, or are broken: the server answers the others, and its memory stays bounded."""
+
+import random
+import socket
+import struct
+from contextlib import ExitStack
+
+import grpc
+import pytest
+
+from statecast.v1 import forecast_pb2 as pb
+from statecast.v1 import forecast_pb2_grpc
+from tests.frames import frame, opening
+from tests.server_process import serving
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS, HEADERS, DATA, PING, CONTINUATION = 4, 1, 0, 6, 9
+MB = 1 << 20
+
+
+def http2(kind, payload=b"", flags=0, stream=0):
+    """A frame of HTTP/2."""
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def literal(name, value):
+    """A header as HPACK writes it without any table."""
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+CALL = b"".join(
+    literal(name, value)
+    for name, value in (
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", b"/statecast.v1.ForecastService/Forecast"),
+        (b":authority", b"localhost"),
+        (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"),
+    )
+)
+HELLO = PREFACE + http2(SETTINGS)
+NOISE = random.Random(7).randbytes(4096)
+# What is sent on a connection of its own.
+ATTACKS = {
+    "nothing": b"",
+    "half a preface": PREFACE[:10],
+    "HTTP/1": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "TLS to a port in clear text": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + NOISE[:500],
+    "noise": NOISE,
+    "a preface, then noise": HELLO + NOISE,
+    "a frame longer than may be": HELLO + b"\xff\xff\xff\x00\x00\x00\x00\x00\x01",
+    "a frame of no stream": HELLO + http2(DATA, b"x", stream=99),
+    "headers that do not end": HELLO
+    + http2(HEADERS, CALL, stream=1)
+    + http2(CONTINUATION, CALL, stream=1) * 500,
+    "headers that are none": HELLO + http2(HEADERS, NOISE[:200], flags=4, stream=1),
+    "a table of no size": HELLO + http2(HEADERS, b"\x3f\xff\xff\xff\xff\x0f", flags=4, stream=1),
+    "pings": HELLO + http2(PING, bytes(8)) * 20_000,
+    "settings": HELLO + http2(SETTINGS, struct.pack(">HI", 4, 1)) * 20_000,
+    "calls that are taken back at once": HELLO
+    + b"".join(
+        http2(HEADERS, CALL, flags=4, stream=number) + http2(3, b"\0\0\0\x08", stream=number)
+        for number in range(1, 4001, 2)
+    ),
+    "a message that does not come": HELLO
+    + http2(HEADERS, CALL, flags=4, stream=1)
+    + http2(DATA, b"\0\x03\xff\xff\xff", stream=1),
+    "a message too large": HELLO
+    + http2(HEADERS, CALL, flags=4, stream=1)
+    + http2(DATA, b"\0\x7f\xff\xff\xff" + bytes(1000), stream=1),
+    "a message that is none": HELLO
+    + http2(HEADERS, CALL, flags=4, stream=1)
+    + http2(DATA, struct.pack(">BI", 0, len(NOISE)) + NOISE, flags=1, stream=1),
+    "a compressed message that is none": HELLO
+    + http2(HEADERS, CALL, flags=4, stream=1)
+    + http2(DATA, struct.pack(">BI", 1, 100) + NOISE[:100], flags=1, stream=1),
+}
+
+
+@pytest.fixture(scope="module")
+def server(repository):
+    """As it is without further words."""
+    with serving(repository, "--max-message-bytes", str(MB)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stub(server):
+    """A caller who means well."""
+    with grpc.insecure_channel(server.address) as channel:
+        yield forecast_pb2_grpc.ForecastServiceStub(channel)
+
+
+def memory(server):
+    """Bytes of the server that are in memory."""
+    with open(f"/proc/{server.process.pid}/statm") as file:  # noqa: PTH123
+        return int(file.read().split()[1]) * 4096
+
+
+def forecast(stub, name):
+    """A row of a caller who means well, answered in good time."""
+    request = pb.ForecastRequest(model="gru", session_id=name, rows=[pb.Row(values=[1.0])])
+    return stub.Forecast(request, timeout=30).position
+
+
+def connected(server):
+    """A connection that says nothing yet."""
+    host, port = server.address.split(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_server_answers_others_whatever_a_connection_brings(attack, server, stub):
+    """Fifty connections of it, left open; memory grows by little."""
+    forecast(stub, "before")
+    before = memory(server)
+    with ExitStack() as opened:
+        for _ in range(50):
+            connection = opened.enter_context(connected(server))
+            try:
+                connection.sendall(ATTACKS[attack])
+            except OSError:
+                # It was shown the door while it spoke.
+                continue
+        forecast(stub, f"during {attack}")
+        assert memory(server) - before < 64 * MB
+    forecast(stub, f"after {attack}")
+
+
+def test_idle_connections_cost_little(server, stub):
+    """Hundreds of them, where the benchmark has ten thousand."""
+    forecast(stub, "before")
+    before, num = memory(server), 500
+    with ExitStack() as opened:
+        for _ in range(num):
+            opened.enter_context(connected(server)).sendall(HELLO)
+        assert forecast(stub, "beside idle ones") == 1
+        assert memory(server) - before < num * 100_000
+
+
+def test_connections_beyond_the_bound_are_closed(repository):
+    """Those there are go on."""
+    with serving(repository, "--max-connections", "20") as server, ExitStack() as opened:
+        with grpc.insecure_channel(server.address) as channel:
+            stub = forecast_pb2_grpc.ForecastServiceStub(channel)
+            forecast(stub, "first")
+            others = [opened.enter_context(connected(server)) for _ in range(40)]
+            closed = 0
+            for other in others:
+                try:
+                    other.sendall(HELLO)
+                    closed += not other.recv(1)
+                except OSError:
+                    closed += 1
+            assert closed >= 20
+            assert forecast(stub, "first") == 2
+
+
+def test_a_large_handle_takes_no_more_than_a_small_one(server, stub):
+    """One name once made the server hold three hundred megabytes."""
+    forecast(stub, "before")
+    before = memory(server)
+    largest = (1 << 24) - 1
+    for number in range(5):
+        first = opening("gru", f"far {number}")
+        first.sessions[0].handle = largest
+        answers = list(stub.StreamForecasts(iter([first, frame([largest], [1.0]), frame([largest], [2.0])])))
+        assert [len(answer.entry_errors) for answer in answers] == [0, 0]
+    assert memory(server) - before < 32 * MB
+
+
+def test_streams_name_so_many_sessions_and_no_more(repository):
+    """Four times as many as may be open, all streams together; the end of one makes room."""
+    with (
+        serving(repository, "--max-sessions", "10") as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        stub = forecast_pb2_grpc.ForecastServiceStub(channel)
+        names = opening("gru", *(f"s{number}" for number in range(40)))
+        for _ in range(2):
+            (answer,) = stub.StreamForecasts(iter([names, names, frame([0], [1.0])]))
+            assert not answer.entry_errors
+        one_more = opening("gru", *(f"s{number}" for number in range(41)))
+        with pytest.raises(grpc.RpcError, match="streams name 40 sessions already") as caught:
+            list(stub.StreamForecasts(iter([one_more])))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        (answer,) = stub.StreamForecasts(iter([names, frame([0], [1.0])]))
+        assert not answer.entry_errors
