@@ -13,7 +13,7 @@ MAX_NODES = 100_000
 MAX_DEPTH = 8
 # Numbers in a tensor that a graph makes of nothing but its shape: more than any weight of ours.
 MAX_MADE = 1 << 26
-MAX_FEATURES = 4096
+MAX_ROW_NUMBERS = 4096
 MAX_FORECAST_NUMBERS = 1 << 20
 MAX_STATE_BYTES = 1 << 24
 _ONNX = {"", "ai.onnx"}
@@ -48,7 +48,7 @@ def check_size(manifest: Manifest) -> None:
         ArtifactError: names what is too large.
     """
     for what, found, most in (
-        ("features", len(manifest.features), MAX_FEATURES),
+        ("numbers in a row", manifest.row_layout.width, MAX_ROW_NUMBERS),
         ("numbers in a forecast", manifest.horizon * manifest.num_columns, MAX_FORECAST_NUMBERS),
         ("bytes of state", manifest.state_bytes, MAX_STATE_BYTES),
     ):

@@ -126,7 +126,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
     [
         ({"horizon": 1 << 30}, "numbers in a forecast"),
         ({"states": [{"name": "h", "shape": [1 << 40], "dtype": "float32"}]}, "bytes of state"),
-        ({"features": [{"name": f"f{n}"} for n in range(5000)]}, "features"),
+        ({"features": [{"name": f"f{n}"} for n in range(5000)]}, "numbers in a row"),
     ],
 )
 def test_a_manifest_that_would_set_much_aside_is_refused(changes, what, tmp_path):
