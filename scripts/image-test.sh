@@ -11,7 +11,9 @@ export ENGINE=$engine TAG=${TAG:-statecast} PYTHON=${PYTHON:-.venv/bin/python}
 # The drain's limit in the image, and room for the engine.
 stop_limit_s=10
 scratch=$(mktemp -d)
-containers=() container="" target="" cold_s=unknown
+containers=() container="" target="" http="" cold_s=unknown
+# The largest image, in MB, and the longest cold start.
+max_mb=350 max_cold_s=2
 volume=statecast-image-test-$$
 num_failed=0
 
@@ -63,9 +65,11 @@ start() {
     containers+=("$name")
     began=$(date +%s.%N)
     run "${server_options[@]}" --detach --name "$name" --read-only --cap-drop all --security-opt no-new-privileges \
-        --publish 127.0.0.1::50051 --env STATECAST_INSECURE=true "$@" "$TAG" >/dev/null || return
+        --publish 127.0.0.1::50051 --publish 127.0.0.1::8080 --env STATECAST_INSECURE=true "$@" "$TAG" >/dev/null ||
+        return
     container=$name
     target=$("$engine" port "$name" 50051/tcp | head -1)
+    http=$("$engine" port "$name" 8080/tcp | head -1)
     cold_s=$("$PYTHON" scripts/image_client.py ready "$target" "$began") || { "$engine" logs "$name"; return 1; }
 }
 
@@ -132,6 +136,52 @@ drains() {
     if ((drain_ms > stop_limit_s * 1000)); then echo "took $drain_ms ms, allowed $stop_limit_s s"; return 1; fi
 }
 
+answers_over_http() {
+    "$PYTHON" scripts/image_client.py http "$http"
+}
+
+# What the image says of itself, to registries and to whoever looks for a package with a known fault.
+is_labelled() {
+    local name value
+    for name in title description licenses version revision created base.name; do
+        value=$("$engine" image inspect --format "{{index .Config.Labels \"org.opencontainers.image.$name\"}}" "$TAG")
+        [[ -n $value && $value != "<no value>" && $value != unknown ]] || { echo "no label $name: $value"; return 1; }
+        echo "$name: $value"
+    done
+}
+lists_its_packages() {
+    in_image -c '
+import importlib.metadata as metadata, json
+bill = json.load(open("/srv/statecast/sbom.cdx.json"))
+assert bill["bomFormat"] == "CycloneDX", bill["bomFormat"]
+listed = {(each["name"].lower().replace("_", "-"), each["version"]) for each in bill["components"]}
+there = {(each.name.lower().replace("_", "-"), each.version) for each in metadata.distributions()}
+there = {(name, version) for name, version in there if name not in {"pip", "setuptools"}}
+assert len(there) > 20, there
+assert there <= listed, there - listed'
+}
+
+# The limit is the kernel's; what the server takes is its own word.
+stays_within_its_memory() {
+    start limited --memory 256m --memory-swap 256m && "$PYTHON" scripts/image_client.py forecast "$target" co2 &&
+        [[ $("$engine" inspect --format '{{.HostConfig.Memory}}' "$container") == 268435456 ]] &&
+        "$PYTHON" scripts/image_client.py memory "$http" 268435456
+}
+writes_nowhere_but_data() {
+    local changed
+    changed=$("$engine" diff "$demonstration" | grep -Ev '^[AC] /(data|run|etc|dev|proc|sys|tmp)(/|$)' || true)
+    [[ -z $changed ]] || { echo "$changed"; return 1; }
+    ! "$engine" exec "$demonstration" python -c 'open("/srv/statecast/x", "w")' &&
+        "$engine" exec "$demonstration" python -c 'open("/data/x", "w")'
+}
+fits() { local mb=$(($("$engine" image inspect --format '{{.Size}}' "$TAG") / 1000000)); echo "$mb MB"; ((mb <= max_mb)); }
+starts_soon() { echo "$first_cold_s s"; awk -v found="$first_cold_s" -v limit="$max_cold_s" 'BEGIN { exit !(found <= limit) }'; }
+# SIGINT is what a terminal sends; a second container, for the first is still in use.
+ends_on_interrupt() {
+    start interrupted && "$engine" kill --signal INT "$container" >/dev/null &&
+        [[ $(timeout $((stop_limit_s + 5)) "$engine" wait "$container") == 0 ]]
+}
+
 keeps_sessions() {
     start before --volume "$volume:/data" && "$PYTHON" scripts/image_client.py advance "$target" co2 0 &&
         "$engine" kill --signal KILL "$container" >/dev/null &&
@@ -164,12 +214,20 @@ check "its bytecode is compiled" keeps_bytecode
 check "its user can read the demonstration model" model_belongs_to_nobody_else
 check "its health check fails where nothing serves" unhealthy_is_seen
 check "it refuses to serve an empty repository" refuses_a_missing_repository
+check "its labels say what it is" is_labelled
+check "it lists its packages (CycloneDX)" lists_its_packages
 check "it starts read-only without capabilities" start demonstration
-demonstration=$container demonstration_target=$target
+demonstration=$container demonstration_target=$target first_cold_s=$cold_s
+check "it answers probes and metrics over HTTP" answers_over_http
 check "its own health check passes" is_healthy
 check "it serves the demonstration model" "$PYTHON" scripts/image_client.py models "$target" co2
 check "it forecasts through the published port" "$PYTHON" scripts/image_client.py forecast "$target" co2
-echo "cold start to ready: $cold_s s"
+check "it writes nowhere but in /data" writes_nowhere_but_data
+echo "cold start to ready: $first_cold_s s"
+check "it is ready within $max_cold_s s" starts_soon
+check "it is not larger than $max_mb MB" fits
+check "it serves within 256 MB" stays_within_its_memory
+check "SIGINT ends it with status 0" ends_on_interrupt
 check "it serves a repository mounted over /models" serves_own_models
 check "sessions outlive a killed container in the volume /data" keeps_sessions
 container=$demonstration target=$demonstration_target

@@ -4,11 +4,14 @@ ready TARGET START    waits until the server is serving; prints the seconds sinc
 models TARGET NAME    holds where exactly one model, NAME, is served
 forecast TARGET NAME  sends rows and checks the forecasts that come back
 advance TARGET NAME N sends one row to a session of which N were answered before
+http ADDRESS          probes and metrics are answered there
+memory ADDRESS BYTES  the server there takes fewer bytes than that
 load TARGET NAME      sends rows until the server goes away; holds where it went in good order
 """
 
 import sys
 import time
+import urllib.request
 
 import grpc
 import numpy as np
@@ -17,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import statecast
 
 _READY_TIMEOUT_S = 30.0
+_MEMORY = "process_resident_memory_bytes "
 # The default waits a second after the first refused connection, far longer than a start takes.
 _EAGER = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 20)]
 
@@ -85,11 +89,33 @@ def load(target: str, name: str) -> None:
     _hold(num_answered > 0, "no row was answered")
 
 
+def http(address: str) -> None:
+    """It lives, is ready, and tells its metrics."""
+    for path, expected in (("/livez", "alive\n"), ("/readyz", "ready\n")):
+        found = _fetch(address, path)
+        _hold(found == expected, f"{path}: expected {expected!r}, found {found!r}")
+    _hold("statecast_ready 1.0" in _fetch(address, "/metrics"), "/metrics: no statecast_ready 1.0")
+
+
+def memory(address: str, limit: str) -> None:
+    """What the process takes, by its own word."""
+    (line,) = (line for line in _fetch(address, "/metrics").splitlines() if line.startswith(_MEMORY))
+    num_bytes = float(line.removeprefix(_MEMORY))
+    print(f"{num_bytes / 1e6:.0f} MB")
+    _hold(num_bytes < float(limit), f"expected fewer than {limit} bytes, found {num_bytes:.0f}")
+
+
+def _fetch(address: str, path: str) -> str:
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
 def _hold(condition: bool, otherwise: str) -> None:
     if not condition:
         raise SystemExit(otherwise)
 
 
 if __name__ == "__main__":
-    commands = {"ready": ready, "models": models, "forecast": forecast, "advance": advance, "load": load}
+    commands = {each.__name__: each for each in (ready, models, forecast, advance, http, memory, load)}
     commands[sys.argv[1]](*sys.argv[2:])
