@@ -186,6 +186,8 @@ class TestModels:
         assert await truths(store, ["a"]) == [a_truth(1)]
         assert await truths(store, ["a"], OTHER_MODEL) == [a_truth(3)]
         assert (await store.count(MODEL), await store.count(OTHER_MODEL)) == (2, 1)
+        counts = [await store.count(MODEL, prefix) for prefix in ("a", "b", "ab", "c", "é")]
+        assert counts == [1, 1, 0, 0, 0]
         assert await everything(store, model=OTHER_MODEL) == ["a"]
         assert await store.delete(OTHER_MODEL, "a")
         assert not await store.delete(OTHER_MODEL, "b")

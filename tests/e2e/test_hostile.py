@@ -1,82 +1,18 @@
 """Callers who mean harm, or are broken: the server answers the others, and its memory stays bounded."""
 
-import random
 import socket
-import struct
 from contextlib import ExitStack
 
 import grpc
 import pytest
 
+from benchmarks.attacks import ATTACKS, HELLO
 from statecast.v1 import forecast_pb2 as pb
 from statecast.v1 import forecast_pb2_grpc
 from tests.frames import frame, opening
 from tests.server_process import serving
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS, HEADERS, DATA, PING, CONTINUATION = 4, 1, 0, 6, 9
 MB = 1 << 20
-
-
-def http2(kind, payload=b"", flags=0, stream=0):
-    """A frame of HTTP/2."""
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def literal(name, value):
-    """A header as HPACK writes it without any table."""
-    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-
-CALL = b"".join(
-    literal(name, value)
-    for name, value in (
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", b"/statecast.v1.ForecastService/Forecast"),
-        (b":authority", b"localhost"),
-        (b"content-type", b"application/grpc"),
-        (b"te", b"trailers"),
-    )
-)
-HELLO = PREFACE + http2(SETTINGS)
-NOISE = random.Random(7).randbytes(4096)
-# What is sent on a connection of its own.
-ATTACKS = {
-    "nothing": b"",
-    "half a preface": PREFACE[:10],
-    "HTTP/1": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "TLS to a port in clear text": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + NOISE[:500],
-    "noise": NOISE,
-    "a preface, then noise": HELLO + NOISE,
-    "a frame longer than may be": HELLO + b"\xff\xff\xff\x00\x00\x00\x00\x00\x01",
-    "a frame of no stream": HELLO + http2(DATA, b"x", stream=99),
-    "headers that do not end": HELLO
-    + http2(HEADERS, CALL, stream=1)
-    + http2(CONTINUATION, CALL, stream=1) * 500,
-    "headers that are none": HELLO + http2(HEADERS, NOISE[:200], flags=4, stream=1),
-    "a table of no size": HELLO + http2(HEADERS, b"\x3f\xff\xff\xff\xff\x0f", flags=4, stream=1),
-    "pings": HELLO + http2(PING, bytes(8)) * 20_000,
-    "settings": HELLO + http2(SETTINGS, struct.pack(">HI", 4, 1)) * 20_000,
-    # gRPC sheds load beyond a thousand calls that wait, anybody's: it answers those with CANCELLED.
-    "calls that are taken back at once": HELLO
-    + b"".join(
-        http2(HEADERS, CALL, flags=4, stream=number) + http2(3, b"\0\0\0\x08", stream=number)
-        for number in range(1, 21, 2)
-    ),
-    "a message that does not come": HELLO
-    + http2(HEADERS, CALL, flags=4, stream=1)
-    + http2(DATA, b"\0\x03\xff\xff\xff", stream=1),
-    "a message too large": HELLO
-    + http2(HEADERS, CALL, flags=4, stream=1)
-    + http2(DATA, b"\0\x7f\xff\xff\xff" + bytes(1000), stream=1),
-    "a message that is none": HELLO
-    + http2(HEADERS, CALL, flags=4, stream=1)
-    + http2(DATA, struct.pack(">BI", 0, len(NOISE)) + NOISE, flags=1, stream=1),
-    "a compressed message that is none": HELLO
-    + http2(HEADERS, CALL, flags=4, stream=1)
-    + http2(DATA, struct.pack(">BI", 1, 100) + NOISE[:100], flags=1, stream=1),
-}
 
 
 @pytest.fixture(scope="module")
