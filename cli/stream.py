@@ -71,8 +71,7 @@ def stream(
     session = session or ("stdin" if is_pipe else Path(data).stem)
     try:
         with _lines(data) as lines, connection.client(retry_budget_s=retry_budget_s) as client:
-            depth = 1 if is_pipe else _FILE_DEPTH
-            _stream(client, lines, model, session, reply, horizon, anomalies, json_lines, depth)
+            _stream(client, lines, model, session, reply, horizon, anomalies, json_lines, is_pipe)
     except BrokenPipeError:
         # Whoever read our output has had enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -111,8 +110,9 @@ def _stream(
     horizon: int | None,
     anomalies: bool,
     json_lines: bool,
-    depth: int,
+    is_pipe: bool,
 ) -> None:
+    from cli.ahead import has_more_to_say, whole_rows
     from cli.forecast_output import JsonLines, Lines
     from cli.observations import read
     from cli.served_model import only_model
@@ -124,8 +124,10 @@ def _stream(
         session_id,
         [feature.index for feature in model.features],
     )
+    if has_more_to_say(model) and not is_pipe:
+        observations = whole_rows(observations, model)
     output: Output = JsonLines() if json_lines else Lines(model, anomalies=anomalies)
-    num_late = 0
+    num_late, depth = 0, 1 if is_pipe else _FILE_DEPTH
     with client.stream(model, max_frames_in_flight=depth) as stream:
         wanted = _with_replies(observations, reply)
         for observation, result in _results(stream, wanted, horizon, anomalies, depth):
