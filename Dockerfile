@@ -88,7 +88,7 @@ RUN groupadd --gid 10001 statecast \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin statecast
 COPY --from=server /srv/statecast /srv/statecast
 # Slim Python images come without the standard library's bytecode; importing writes what is needed.
-RUN /srv/statecast/bin/python -c 'import cli.health, cli.serve, service.app, service.web.http_server'
+RUN /srv/statecast/bin/python -c 'import http.client, cli.health, cli.serve, service.app, service.web.http_server'
 COPY --from=demonstration /models /models
 # OpenBLAS would start a thread per core for numpy, and the server's arithmetic is in ONNX Runtime.
 # ONNX Runtime 1.29 and later report to Microsoft unless told not to before they are loaded.
@@ -104,5 +104,5 @@ USER 10001:10001
 WORKDIR /
 EXPOSE 50051 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["statecast", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["statecast", "health", "--http"]
 ENTRYPOINT ["statecast", "serve"]

@@ -104,7 +104,7 @@ is_healthy() {
 }
 
 # The health check has to be able to fail: it does where nothing listens.
-unhealthy_is_seen() { ! run --rm --no-healthcheck --entrypoint statecast "$TAG" health >/dev/null; }
+unhealthy_is_seen() { ! run --rm --no-healthcheck --entrypoint statecast "$TAG" health --http >/dev/null; }
 
 serves_own_models() {
     mkdir -p "$scratch/repository/own/3"

@@ -184,9 +184,9 @@ class Server:
         def is_ready() -> bool:
             return self._is_ready and not self._failed.is_set()
 
-        registry = registry_of(self._catalog, self._requests, is_ready)
+        registry = registry_of(self._catalog, self._requests, is_ready) if self._has_metrics else None
         http = HttpServer(self._settings.http_address, routes(registry, is_ready))
-        _log.info("http", address=http.address)
+        _log.info("http", address=http.address, metrics=self._has_metrics)
         return http
 
     def _listen(self, address: str) -> int:
@@ -305,6 +305,13 @@ class Server:
     def _has_reflection(self) -> bool:
         chosen = self._settings.reflection
         return self._is_guarded if chosen is None else chosen
+
+    @property
+    def _has_metrics(self) -> bool:
+        settings = self._settings
+        if settings.metrics is None:
+            return settings.insecure or is_local(settings.http_address)
+        return settings.metrics
 
     def _gates(self) -> list[Gate]:
         """None on a machine's own address without tokens: calls there cost what they did."""

@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         "",
         description="host:port of /livez, /readyz and /metrics; port 0 takes a free one, empty is off",
     )
+    metrics: bool | None = Field(
+        None,
+        description="answer /metrics; if unsaid, where only this machine can reach http_address, or with "
+        "insecure",
+    )
     trace: str = Field(
         "",
         description="OpenTelemetry collector for spans (OTLP over gRPC), http://HOST:4317; empty is off",

@@ -9,8 +9,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 
-def routes(registry: CollectorRegistry, is_ready: Callable[[], bool]) -> list[Route]:
-    """`/livez`, `/readyz` and `/metrics`; each is answered on the event loop that serves gRPC."""
+def routes(registry: CollectorRegistry | None, is_ready: Callable[[], bool]) -> list[Route]:
+    """`/livez`, `/readyz` and `/metrics`; each is answered on the event loop that serves gRPC.
+
+    Args:
+        registry: None where the port is open to others and counts were not said to be theirs to read.
+    """
 
     async def livez(_request: Request) -> Response:
         """The event loop turns: that this is answered says it."""
@@ -26,6 +30,8 @@ def routes(registry: CollectorRegistry, is_ready: Callable[[], bool]) -> list[Ro
         return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
 
     async def metrics(request: Request) -> Response:
+        if registry is None:
+            return PlainTextResponse("not told where others can ask, unless --metrics says so\n", 403)
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), media_type=media_type)
 

@@ -97,6 +97,8 @@ def test_a_server_has_time_to_drain_and_is_probed_where_it_answers(objects):
     known = {f"STATECAST_{name.upper()}" for name in Settings.model_fields}
     assert set(settings) <= known
     assert settings["STATECAST_STORE"].startswith("valkey://valkey:")
+    # Without it, or --metrics, Prometheus would be refused.
+    assert settings["STATECAST_INSECURE"] == "true"
     paths = {box[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert paths == {"/livez", "/readyz"}
     assert box["readinessProbe"]["httpGet"]["path"] == "/readyz"
@@ -185,6 +187,7 @@ class TestCompose:
             assert set(service.get("depends_on", ())) <= names
         for name in ("statecast", "statecast-2"):
             service = self.SERVICES[name]
+            assert service["environment"]["STATECAST_INSECURE"] == "true"
             assert service["networks"]["default"]["aliases"] == ["statecast-replicas"]
             assert set(service["environment"]) <= {
                 f"STATECAST_{name.upper()}" for name in Settings.model_fields

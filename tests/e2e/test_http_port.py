@@ -2,6 +2,9 @@
 
 import http.client
 import signal
+import socket
+import subprocess
+import sys
 import threading
 
 import grpc
@@ -9,8 +12,9 @@ import pytest
 
 from statecast.v1 import forecast_pb2 as pb
 from statecast.v1 import forecast_pb2_grpc, session_pb2, session_pb2_grpc
+from tests.certificates import Authority
 from tests.http_port import FLAGS, address_of, fetch, samples
-from tests.server_process import serving
+from tests.server_process import clean_environment, serving
 
 FORECAST = "ForecastService/Forecast"
 
@@ -33,6 +37,84 @@ def test_a_server_that_serves_lives_and_is_ready(server):
     assert fetch(address, "/readyz") == (200, "ready\n")
     assert fetch(address, "/elsewhere")[0] == 404
     assert _calls(server, "statecast_ready") == {(): 1.0}
+
+
+def _health(http_address):
+    """The image's health check, with the server's own variable."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli", "health", "--http"],
+        capture_output=True, text=True, timeout=60,
+        env=clean_environment(STATECAST_HTTP_ADDRESS=http_address),
+    )  # fmt: skip
+
+
+def test_the_health_check_needs_no_certificate(repository, tmp_path):
+    """A server with mutual TLS, which listens everywhere, is healthy; none is not."""
+    authority = Authority(tmp_path)
+    cert, key = authority.sign("server")
+    flags = ["--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(authority.ca)]
+    with serving(repository, *flags, "--http-address", "0.0.0.0:0") as server:
+        address = address_of(server)
+        done = _health(address)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{address}: ready\n", "")
+    done = _health(address)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"statecast health: {address}: ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "stdout", "stderr"),
+    [
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 10\r\n\r\nnot ready\n", "{}: not ready\n", ""),
+        (b"SSH-2.0-OpenSSH\r\n", "", "statecast health: {}: no answer in HTTP: BadStatusLine"),
+    ],
+)
+def test_what_is_not_ready_is_not_healthy(answer, stdout, stderr):
+    """Nor is what speaks something else."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+
+        def reply():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        done = _health(address)
+        thread.join()
+    assert (done.returncode, done.stdout) == (1, stdout.format(address))
+    assert done.stderr.startswith(stderr.format(address))
+
+
+@pytest.mark.parametrize("address", ["8080", "127.0.0.1:", "127.0.0.1:http"])
+def test_the_health_check_says_what_is_wrong_with_an_address(address):
+    """One line, and 1."""
+    done = _health(address)
+    assert done.returncode == 1
+    assert done.stderr == f"statecast health: STATECAST_HTTP_ADDRESS {address!r}: expected host:port\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "status"),
+    [
+        (["--http-address", "0.0.0.0:0"], 403),
+        (["--http-address", "0.0.0.0:0", "--metrics"], 200),
+        (["--http-address", "0.0.0.0:0", "--insecure"], 200),
+        (["--http-address", "0.0.0.0:0", "--insecure", "--no-metrics"], 403),
+    ],
+)
+def test_counts_are_told_to_others_where_that_was_said(repository, flags, status):
+    """By a word for them or for the whole network; probes are answered wherever the port was put."""
+    with serving(repository, *flags) as server:
+        address = address_of(server).replace("0.0.0.0", "127.0.0.1")
+        assert fetch(address, "/livez") == (200, "alive\n")
+        assert fetch(address, "/readyz") == (200, "ready\n")
+        found, text = fetch(address, "/metrics")
+        assert found == status
+        assert ("statecast_ready 1.0" in text) is (status == 200)
+        assert ("--metrics" in text) is (status == 403)
 
 
 def test_a_server_that_drains_lives_and_is_not_ready(repository):
