@@ -45,6 +45,7 @@ class StreamModel:
 
     Attributes:
         num_features: F; 0 where the graph's rows are not the values as they are sent.
+        categories: see `validation.categories_of`.
     """
 
     worker: SessionWorker
@@ -54,6 +55,7 @@ class StreamModel:
     num_features: int
     horizon: int
     layout: RowLayout
+    categories: tuple[tuple[int, int], ...]
 
 
 class Stream:
@@ -154,6 +156,8 @@ class Stream:
         if model is None or model.horizon < shape.horizon:
             return False
         values = row.values
+        if model.categories and not validation.are_categories(values, model.categories):
+            return False
         if model.num_features != shape.num_features:
             if model.num_features or not is_width(shape.num_features, model.layout):
                 return False
@@ -211,7 +215,14 @@ class Stream:
         layout = manifest.row_layout
         num_features = layout.num_features if layout.width == layout.num_features else 0
         opened = StreamModel(
-            worker, self._rows[name], Handles(), responses, num_features, manifest.horizon, layout
+            worker,
+            self._rows[name],
+            Handles(),
+            responses,
+            num_features,
+            manifest.horizon,
+            layout,
+            validation.categories_of(manifest),
         )
         self._models[name] = opened
         return opened

@@ -115,6 +115,21 @@ def _no_category(values: Rows, manifest: Manifest) -> npt.NDArray[np.bool_]:
     return bad
 
 
+def categories_of(manifest: Manifest) -> tuple[tuple[int, int], ...]:
+    """Column and number of categories, of each column of a row with all that may be sent that has them."""
+    features = _features_of(manifest, manifest.row_layout.num_values)
+    return tuple((column, len(each.categories)) for column, each in enumerate(features) if each.categories)
+
+
+def are_categories(values: Sequence[float], categories: tuple[tuple[int, int], ...]) -> bool:
+    """Whether a row's finite values are indices where they should be; columns that were not sent are."""
+    return all(
+        0 <= values[column] < num and values[column].is_integer()
+        for column, num in categories
+        if column < len(values)
+    )
+
+
 def _features_of(manifest: Manifest, width: int) -> Sequence[FeatureSpec]:
     """The feature of each column that was sent."""
     if width == len(manifest.features):

@@ -114,6 +114,25 @@ def test_single_row_messages(server, wide, timed):
     assert _stream(server, messages) == expected
 
 
+@pytest.mark.parametrize("shop", [2.0, -1.0, 0.5])
+def test_a_single_row_of_no_category_is_refused_as_in_a_frame(server, shop):
+    """Before the stream knows the shape of its messages and once it does; later rows find nothing of it."""
+    bad = [*ROWS[1, :2], shop]
+    messages = [_message(at, [row]) for at, row in enumerate([bad, ROWS[0], bad, ROWS[1]])]
+    messages[0].sessions.add(handle=1, model="echo", session_id=next(_names))
+    with grpc.insecure_channel(server.address) as channel:
+        responses = list(forecast_pb2_grpc.ForecastServiceStub(channel).StreamForecasts(iter(messages)))
+    errors = [[(error.code, error.message) for error in each.entry_errors] for each in responses]
+    assert errors[1] == errors[3] == []
+    assert errors[0] == errors[2]
+    ((code, message),) = errors[0]
+    assert code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert "feature 'shop'" in message
+    assert "the index of a category, 0 to 1" in message
+    positions = [np.frombuffer(each.positions, columns.POSITION).tolist() for each in responses]
+    assert positions == [[-1], [1], [-1], [2]]
+
+
 def test_frames_of_both_widths(server):
     """All rows of a frame are as wide; frames of one session may differ."""
     lengths = columns.pack([3], columns.LENGTH)

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.manifest import FeatureSpec
 from service.errors import InvalidRequest
-from service.rpc.validation import bad_rows, check_values
+from service.rpc.validation import are_categories, bad_rows, categories_of, check_values
 from tests.sum_service import manifest
 
 MIXED = manifest(num_features=2).model_copy(
@@ -35,3 +37,20 @@ def test_the_refusal_names_the_feature_and_its_range(value):
     assert caught.value.field == "rows: values of row 1, feature 'day'"
     assert "the index of a category, 0 to 1, or NaN where missing" in str(caught.value)
     assert str(value) in str(caught.value)
+
+
+AHEAD = manifest(num_features=2).model_copy(
+    update={
+        "features": (
+            FeatureSpec(name="y", categories=("a", "b", "c")),
+            FeatureSpec(name="day", role="future", categories=("work", "rest")),
+        )
+    }
+)
+INDEX = st.sampled_from([0.0, 1.0, 2.0, 3.0, -1.0, -0.0, 0.5, 1e300, 5e-324])
+
+
+@given(st.lists(INDEX, min_size=2, max_size=2) | st.lists(INDEX, min_size=4, max_size=4))
+def test_a_row_by_itself_is_held_to_what_many_are(values):
+    """With what is known ahead and without."""
+    assert are_categories(values, categories_of(AHEAD)) is not bool(bad_rows(np.array([values]), AHEAD)[0])
