@@ -153,7 +153,8 @@ def _frames(path: Path) -> Iterator[tuple[Path, pd.DataFrame]]:
     for file in parquet_files(path):
         first_row = 1
         try:
-            with pyarrow.parquet.ParquetFile(file) as parquet:
+            # By default pyarrow 26 reads ahead and lets go of nothing before the file is closed.
+            with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as parquet:
                 num_rows = max(_BATCH_VALUES // max(len(parquet.schema_arrow), 1), 1)
                 for batch in parquet.iter_batches(num_rows):
                     frame = batch.to_pandas()

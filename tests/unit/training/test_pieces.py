@@ -1,10 +1,15 @@
 """Parquet in pieces: the same series, in a file instead of in memory."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from tests.unit.training.series_files import settings_for, wave
@@ -120,3 +125,39 @@ def test_windows_are_the_targets_of_a_slice(lead: int) -> None:
         expected = whole[rows].copy()
         expected[: max(9 - rows.start, 0)] = np.nan
         np.testing.assert_array_equal(lazy[rows], expected)
+
+
+def _write_large(path: Path) -> int:
+    """300 series of 40 columns, 200 MiB of numbers as they are; the number of rows."""
+    num_series, num_rows, num_columns = 300, 2048, 40
+    numbers = np.random.default_rng(0).normal(size=(num_rows, num_columns))
+    frame = pd.DataFrame(numbers, columns=["y", *(f"c{index}" for index in range(num_columns - 1))])
+    frame.insert(0, "ds", pd.date_range("2024-01-01", periods=num_rows, freq="h"))
+    frame.insert(0, "unique_id", "s")
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    names = table.schema.field(0)
+    plain: dict[str, Any] = {"use_dictionary": False, "compression": "none"}
+    with pyarrow.parquet.ParquetWriter(path, table.schema, **plain) as writer:
+        for index in range(num_series):
+            writer.write_table(
+                table.set_column(0, names, pyarrow.array([f"s{index}"] * num_rows, names.type))
+            )
+    return num_series * num_rows
+
+
+def test_memory_stays_small_beside_the_file(tmp_path: Path) -> None:
+    """To read a file and walk an epoch takes less than a third of its size: a process looks at its own."""
+    path = tmp_path / "data.parquet"
+    num_rows = _write_large(path)
+    size_mib = path.stat().st_size / 2**20
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.unit.training.walks_a_file", path],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+    )
+    assert done.returncode == 0, done.stderr
+    walked, growth_mib = map(float, done.stdout.split())
+    assert walked > 0.85 * num_rows
+    assert growth_mib < size_mib / 3, f"{growth_mib:.0f} MiB for a file of {size_mib:.0f}"
