@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from models.cells import CELLS
+from models.covariates import FutureEffect
 from models.decoders import DECODERS, RollOut
 from models.heads import HEADS, Head
-from models.inputs import Inputs
+from models.inputs import Inputs, Sight
 from models.manifest import Predicts, Task
 from models.rows import RowLayout
 from models.scaling import Unit
+from models.skip import SeasonalSkip
 from models.spread import Spread
 from models.state import State, StateInit
 from models.watch import Watch
@@ -26,6 +28,9 @@ class Architecture:
     feature how many it has, 0 for a number; empty where all features are numbers. `look_ahead` is what each
     layer waits for, see `models.cells.bidirectional`. `future` and `static` are indices of features.
     `calibrate` and `anomaly` are as in `models.watch`.
+
+    With `seasons` a forecast starts from seasonal naive ones, see `models.skip`, of a `window` of rows; with
+    `maps_window` from a learned map of it as well. Without, it starts from the last value.
     """
 
     cell: str
@@ -49,6 +54,10 @@ class Architecture:
     reads_time: bool = False
     calibrate: bool = False
     anomaly: bool = False
+    frequency: str = ""
+    seasons: tuple[int, ...] = ()
+    window: int = 0
+    maps_window: bool = False
 
     @property
     def row_layout(self) -> RowLayout:
@@ -65,7 +74,14 @@ class Forecaster(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = self.architecture = architecture
-        self.inputs = Inputs(a.num_features, a.categories)
+        self.inputs = Inputs(
+            a.row_layout,
+            categories=a.categories,
+            static=a.static,
+            frequency=a.frequency,
+            seasons=a.seasons,
+            window=a.window,
+        )
         depth = a.num_layers, a.dropout, a.residual, a.look_ahead
         self.cell = CELLS[a.cell](self.inputs.size, a.hidden_size, *depth)
         watched = a.calibrate or a.anomaly
@@ -74,7 +90,12 @@ class Forecaster(nn.Module):
                 "calibrate, anomaly: expected a regression, not rolled out, that waits for no rows"
             )
         make = DECODERS[a.decoder] if a.decoder != "roll-out" else partial(RollOut, num_paths=a.num_paths)
-        self.decoder = make(self._head, self.cell.hidden_size, a.horizon)
+        size = self.cell.hidden_size
+        self.decoder = make(self._head, size, a.horizon)
+        num_steps = 1 if a.decoder == "roll-out" else a.horizon
+        window = self.inputs.window
+        self.skip = SeasonalSkip(window, size, num_steps, a.maps_window) if window else None
+        self.future = FutureEffect(size, self.inputs.future_size, a.horizon) if a.future else None
         self.watch = Watch(a.quantile_levels, a.horizon, a.calibrate, a.anomaly) if watched else None
 
     def _head(self, hidden_size: int, horizon: int) -> Head:
@@ -91,21 +112,26 @@ class Forecaster(nn.Module):
         watched = self.watch.state_init() if self.watch else {}
         return {**self.cell.state_init(), **self.inputs.state_init(), **watched}
 
-    def scaled(self, x: Tensor, state: State) -> tuple[Tensor, Unit | None, State]:
+    def scaled(
+        self, x: Tensor, state: State, rows: Tensor | None = None
+    ) -> tuple[Tensor, Unit | None, State]:
         """Advance over a chunk and stop at the head's numbers: training's loss is taken there.
 
         Args:
             x: (B, T, width) float64 by `models.rows.RowLayout`, raw units, NaN where missing.
             state: by name, (B, *shape); not changed.
+            rows: (R,) int64, the rows that a forecast is made at, all T where it is None.
 
         Returns:
-            The head's numbers (B, T, K, P) float32, of one step where more are rolled out; the unit of the
-            target after each row, (B, T, 1), where the first feature is a number; the next state.
+            The head's numbers (B, R, K, P) float32, of one step where more are rolled out; the unit of the
+            target at those rows, (B, R, 1 or K), where the first feature is a number; the next state.
         """
-        hidden, unit, after = self._advance(x, state)
+        hidden, sight, after = self._advance(x, state)
+        if rows is not None:
+            hidden = hidden.index_select(1, rows)
         if self.watch is not None:  # it has no part in training
             after |= {name: state[name] for name in self.watch.state_init()}
-        return self.decoder(hidden), unit, after
+        return self.decoder(hidden), self._unit(sight, hidden, rows), after
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Forecast (B, T, K, Q) float32, raw units, made after each row, and the next state."""
@@ -117,36 +143,79 @@ class Forecaster(nn.Module):
         if isinstance(self.decoder, RollOut):
             forecast, after = self._row_by_row(x, state)
             return forecast, None, after
-        hidden, unit, after = self._advance(x, state)
-        # Two axes for the head: ONNX adds a bias within the product of matrices, but not of a batch of them.
-        numbers = self.decoder(hidden.flatten(0, 1)).unflatten(0, (-1, x.shape[1]))
         if self.watch is None:
-            return self.head.answer(numbers, unit), None, after
-        assert unit is not None
-        assert self.inputs.scaler is not None  # a target that is watched is a number
-        y = x[..., :1] - (origin := self.inputs.scaler.origin(after))
-        spread, scores, watched = self.watch(y, origin, self._spread(numbers, unit), state)
+            hidden, sight, after = self._advance(x, state)
+            return self.head.answer(self._numbers(hidden), self._unit(sight, hidden)), None, after
+        spread, after = self.spread(x, state)
+        spread, scores, watched = self.watch(*self.inputs.target(x, after), spread, state)
         return spread.raw, scores, {**after, **watched}
+
+    def spread(self, x: Tensor, state: State) -> tuple[Spread, State]:
+        """The model's own forecast after each row, as a watch reads it, and the next state but a watch's."""
+        hidden, sight, after = self._advance(x, state)
+        unit = self._unit(sight, hidden)
+        assert unit is not None  # a target that is watched is a number
+        return self._spread(self._numbers(hidden), unit), after
+
+    def _numbers(self, hidden: Tensor) -> Tensor:
+        """(B, T, K, P). Two axes for the head: ONNX adds a bias within the product of matrices, but not of
+        a batch of them.
+        """
+        return self.decoder(hidden.flatten(0, 1)).unflatten(0, (-1, hidden.shape[1]))
 
     def read_out(self, state: State) -> Tensor:
         """Forecast (B, K, Q) float32, raw units, from the state alone: that of the last row seen."""
         if isinstance(self.decoder, RollOut):
             return self._rolled_out(self.decoder, state)
-        numbers, unit = self.decoder(self.cell.output(state)), self.inputs.unit(state)
-        if self.watch is None:
-            return self.head.answer(numbers, unit)
+        if self.watch is not None:
+            return self.watch.read_out(self.spread_out(state), state).raw
+        hidden = self.cell.output(state)
+        return self.head.answer(self.decoder(hidden), self.unit(state, hidden))
+
+    def spread_out(self, state: State) -> Spread:
+        """`spread` after the last row, from the state alone."""
+        hidden = self.cell.output(state)
+        unit = self.unit(state, hidden)
         assert unit is not None
-        return self.watch.read_out(self._spread(numbers, unit), state).raw
+        return self._spread(self.decoder(hidden), unit)
+
+    def unit(self, state: State, hidden: Tensor) -> Unit | None:
+        """What the head's numbers are in after the last row, (B, 1 or K); its output is `hidden`, (B, H)."""
+        unit = self._unit(self.inputs.sight(state), hidden.unsqueeze(1))
+        return Unit(*(part.squeeze(1) for part in (unit.location, unit.scale, unit.mean))) if unit else None
+
+    def _unit(self, sight: Sight, hidden: Tensor, rows: Tensor | None = None) -> Unit | None:
+        """At some rows, whose `hidden` (B, R, H) is given, or at all T."""
+        unit = sight.unit
+        if unit is not None and rows is not None:
+            unit = Unit(*(part.index_select(1, rows) for part in (unit.location, unit.scale, unit.mean)))
+        if self.skip is not None:
+            assert self.inputs.window is not None
+            assert sight.values is not None
+            assert sight.habits is not None
+            habits = sight.habits if rows is None else sight.habits.at(rows)
+            at = torch.arange(hidden.shape[1], device=hidden.device) if rows is None else rows
+            shapes = self.inputs.window.shapes(sight.values, habits, at)
+            unit = self.skip(shapes, habits, hidden)
+        if self.future is not None:
+            assert unit is not None
+            assert sight.future is not None
+            values = sight.future if rows is None else sight.future.index_select(1, rows)
+            moved = unit.location + unit.scale * self.future(values, hidden).to(torch.float64)
+            unit = Unit(moved, unit.scale, unit.mean)
+        return unit
 
     def advance(self, x: Tensor, state: State) -> State:
         """The next state alone; see `forward`."""
         return self._advance(x, state)[-1]
 
     def _spread(self, numbers: Tensor, unit: Unit) -> Spread:
-        """The forecast about the target's last value, where small differences keep their digits."""
-        zero = unit.location.new_zeros(1, 1)
-        quantiles = self.head.answer(numbers, replace(unit, location=zero))
-        return Spread(quantiles, self.head.size(unit), zero if self.head.counts else unit.location)
+        """The forecast about a point near it, where small differences keep their digits."""
+        # One point for all steps: of a location for each, the level they are about.
+        centre = unit.location if self.skip is None and self.future is None else unit.mean
+        quantiles = self.head.answer(numbers, replace(unit, location=unit.location - centre))
+        point = torch.zeros_like(centre) if self.head.counts else centre
+        return Spread(quantiles, self.head.size(unit), point)
 
     def ahead(self, draws: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of a roll-out: what it adds to the forecast, and the state after it was fed back.
@@ -156,9 +225,9 @@ class Forecaster(nn.Module):
             state: N copies; not changed.
         """
         assert isinstance(self.decoder, RollOut)
-        unit = self.inputs.unit(state)
-        assert unit is not None  # a target that is rolled out is a number
         hidden = self.cell.output(state)
+        unit = self.unit(state, hidden)
+        assert unit is not None  # a target that is rolled out is a number
         made, row = self.decoder.step(hidden, unit, draws, self.architecture.row_layout.width)
         return made, self.advance(row, state)
 
@@ -178,11 +247,8 @@ class Forecaster(nn.Module):
             forecasts.append(self.read_out(state))
         return torch.stack(forecasts, dim=1), state
 
-    def _advance(self, x: Tensor, state: State) -> tuple[Tensor, Unit | None, State]:
-        """The recurrent output (B, T, H), what the scaler saw up to each row, and the next state."""
-        a = self.architecture
-        if a.row_layout.width > a.num_features:
-            x = x[..., : a.num_features]
-        inputs, unit, scaler_next = self.inputs(x, state)
-        hidden, cell_next = self.cell.sequence(inputs, state)
-        return hidden, unit, {**cell_next, **scaler_next}
+    def _advance(self, x: Tensor, state: State) -> tuple[Tensor, Sight, State]:
+        """The recurrent output (B, T, H), what is known at each row besides, and the next state."""
+        inputs, sight, after = self.inputs(x, state)
+        hidden, cell_after = self.cell.sequence(inputs, state)
+        return hidden, sight, {**cell_after, **after}

@@ -10,6 +10,8 @@ import numpy.typing as npt
 _US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "D": 86_400_000_000, "W": 604_800_000_000}
 _MONTHS = {"MS": 1, "ME": 1, "M": 1, "QS": 3, "QE": 3, "Q": 3, "YS": 12, "YE": 12, "Y": 12}
 _DAY_US = _US["D"]
+# Rows that a model can look back on; each is eight bytes of a session's state.
+LONGEST_WINDOW = 1344
 KNOWN = (*_US, "B", *_MONTHS)
 
 
@@ -52,6 +54,30 @@ class Frequency:
         whole = {"s": 60, "min": 1440, "h": 24, "D": 7, "B": 5, "W": 52}
         steps = whole.get(self.unit, 12 // _MONTHS.get(self.unit, 12))
         return max(steps // self.multiple, 1) if steps % self.multiple == 0 else 1
+
+    @property
+    def seasons(self) -> tuple[int, ...]:
+        """Steps in each season worth looking back to, the shortest first; (1,) where there is none.
+
+        A day and a week for minutes and hours, else an hour or a minute, a week for days, a year for weeks
+        and longer; none of more steps than a window can show twice.
+        """
+        longer = {"s": (3600,), "min": (1440, 10080), "h": (24, 168)}
+        known = longer.get(self.unit, (self.season_length * self.multiple,))
+        shorter = {"s": (60,), "min": (60,)}.get(self.unit, ())
+        return self._within_a_window(known) or self._within_a_window(shorter) or (1,)
+
+    def _within_a_window(self, seasons: tuple[int, ...]) -> tuple[int, ...]:
+        whole = [steps // self.multiple for steps in seasons if steps % self.multiple == 0]
+        return tuple(steps for steps in whole if 1 < steps <= LONGEST_WINDOW // 2)
+
+    @property
+    def mean_step_us(self) -> float:
+        """Microseconds from row to row, of months and business days on average."""
+        if self.unit in _US:
+            return float(self.multiple * _US[self.unit])
+        days = 7 / 5 if self.unit == "B" else _MONTHS[self.unit] * 365.2425 / 12
+        return self.multiple * days * _DAY_US
 
     def steps_between(
         self, earlier_us: npt.NDArray[np.int64], later_us: npt.NDArray[np.int64]

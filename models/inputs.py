@@ -1,89 +1,201 @@
-"""From a row to what the recurrence reads: numbers scaled, categories embedded."""
+"""From a row to what the recurrence reads: numbers scaled, categories embedded, the calendar, the window."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from models.scaling import RunningScaler, Unit
+from models.calendar import Calendar
+from models.covariates import Ahead, Remembered
+from models.embedding import Embedding, embedding_size
+from models.frequency import Frequency
+from models.rows import RowLayout
+from models.scaling import Moments, RunningScaler, Unit
 from models.state import State, StateInit
+from models.window import Habits, Window
+
+_CLIP = 20.0
 
 
-class Embedding(nn.Module):
-    """A learned vector for each of C categories, and one for a missing or unknown one."""
+@dataclass(frozen=True)
+class Sight:
+    """What is known at each of T rows besides the recurrence; a part that a model lacks is None.
 
-    num_categories: Tensor
+    Attributes:
+        unit: by the running scaler, (B, T, 1) each.
+        values: (B, L - 1 + T) float64, the target as `Window` reads it.
+        habits: of the T windows in `values`.
+        future: (B, T, K, D) float32, what is known of the steps to come.
+    """
 
-    def __init__(self, num_categories: int, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self.table = nn.Embedding(num_categories + 1, size)
-        self.register_buffer("num_categories", torch.tensor([float(num_categories)], dtype=torch.float64))
-
-    def forward(self, index: Tensor) -> Tensor:
-        """(B, T) float64, NaN where missing -> (B, T, size) float32."""
-        known = (index >= 0.0) & (index < self.num_categories)  # neither holds for NaN
-        vector: Tensor = self.table(torch.where(known, index, self.num_categories).to(torch.int64))
-        return vector
-
-
-def embedding_size(num_categories: int) -> int:
-    """A rule of thumb: 1.6 C^0.56 (Howard & Gugger 2020, fastai), at most 64."""
-    return min(64, round(1.6 * math.pow(num_categories, 0.56)))
+    unit: Unit | None
+    values: Tensor | None = None
+    habits: Habits | None = None
+    future: Tensor | None = None
 
 
 class Inputs(nn.Module):
-    """Splits a row: features that are numbers go to the running scaler, categories to their embeddings.
+    """Splits a row into its columns and makes one vector of them.
 
-    The scaler never sees a category: an index has no size.
+    Features that are numbers go to the running scaler, categories to their embeddings: the scaler never
+    sees a category, an index has no size. A static feature is remembered; a number among them is
+    standardised by mean and deviation over the training series.
     """
 
-    def __init__(self, num_features: int, categories: Sequence[int]) -> None:
-        """`categories`: for each feature how many it has, 0 for a number; empty where all are numbers."""
+    static_mean: Tensor
+    static_deviation: Tensor
+
+    def __init__(
+        self,
+        layout: RowLayout,
+        *,
+        categories: Sequence[int] = (),
+        static: Sequence[int] = (),
+        frequency: str = "",
+        seasons: Sequence[int] = (),
+        window: int = 0,
+    ) -> None:
+        """As in `models.forecaster.Architecture`."""
         super().__init__()
-        nums = list(categories) or [0] * num_features
-        self.numbers = [column for column, num in enumerate(nums) if not num]
-        self.symbols = [column for column, num in enumerate(nums) if num]
+        self.layout = layout
+        nums = self.nums = list(categories) or [0] * layout.num_features
+        moving = [column for column in range(layout.num_features) if column not in static]
+        self.numbers = [column for column in moving if not nums[column]]
+        self.symbols = [column for column in moving if nums[column]]
+        self.static_numbers = [column for column in static if not nums[column]]
+        self.static_symbols = [column for column in static if nums[column]]
+        self.static = [*self.static_numbers, *self.static_symbols]
         self.scaler = RunningScaler(len(self.numbers)) if self.numbers else None
         self.embeddings = nn.ModuleList(
-            Embedding(nums[column], embedding_size(nums[column])) for column in self.symbols
+            Embedding(nums[column], embedding_size(nums[column]))
+            for column in [*self.symbols, *self.static_symbols]
         )
-        embedded = sum(embedding_size(nums[column]) for column in self.symbols)
-        self.size = embedded + (self.scaler.input_size if self.scaler else 0)
+        self.window = Window(window, seasons) if seasons else None
+        self.calendar = Calendar(Frequency.parse(frequency)) if layout.reads_time else None
+        self.remembered = Remembered(len(self.static)) if self.static else None
+        self.ahead = Ahead(len(layout.future) * layout.horizon) if layout.future else None
+        self.register_buffer("static_mean", torch.zeros(len(self.static_numbers), dtype=torch.float64))
+        self.register_buffer("static_deviation", torch.ones(len(self.static_numbers), dtype=torch.float64))
+
+    @property
+    def size(self) -> int:
+        """I, numbers that the recurrence reads of a row."""
+        nums = [self.nums[column] for column in (*self.symbols, *self.static_symbols)]
+        size = sum(map(embedding_size, nums)) + len(self.static_numbers)
+        size += self.scaler.input_size if self.scaler else 0
+        size += self.window.feature_size if self.window else 0
+        return size + (self.calendar.size if self.calendar else 0)
+
+    @property
+    def future_size(self) -> int:
+        """D, numbers that are known of a step to come: of a feature its value and whether it is known."""
+        nums = [self.nums[column] for column in self.layout.future]
+        return sum(embedding_size(num) if num else 2 for num in nums)
 
     def state_init(self) -> dict[str, StateInit]:
-        """The scaler's state, where there are numbers."""
-        return self.scaler.state_init() if self.scaler else {}
+        """Of each part that a model has."""
+        inits: dict[str, StateInit] = {}
+        for part in (self.scaler, self.window, self.calendar, self.remembered, self.ahead):
+            if part is not None:
+                inits |= part.state_init()
+        return inits
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, Unit | None, State]:
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, Sight, State]:
         """Read a chunk.
 
         Args:
-            x: (B, T, F) float64, raw units or indices of categories, NaN where missing.
+            x: (B, T, width) float64 by `layout`, raw units or indices of categories, NaN where missing.
             state: by name; not changed.
 
         Returns:
-            (B, T, I) float32; the unit of the first number after each row, (B, T, 1); the scaler's next
-            state.
+            (B, T, I) float32; what is known at each row besides; the next state.
         """
-        parts, unit, after = [], None, State()
+        parts, after = [], State()
+        unit = values = habits = future = moments = None
         if self.scaler is not None:
-            scaled, after = self.scaler(self._numbers(x), state)
-            parts, unit = [scaled.inputs], scaled
-        for column, embedding in zip(self.symbols, self.embeddings, strict=True):
-            parts.append(embedding(x[..., column]))
-        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0], unit, after
+            scaled, after = self.scaler(_columns(x, self.numbers), state)
+            parts, unit, moments = [scaled.inputs], scaled, scaled.moments
+        if self.window is not None:
+            extended = self.window.extended(x[..., 0], state)
+            values = extended[:, 1:]
+            habits = self.window.habits(values)
+            parts.append(self.window.features(habits))
+            after |= self.window.state_after(extended)
+        if self.calendar is not None:
+            phases, clock = self.calendar(x[..., -1:], state)
+            parts.append(phases)
+            after |= clock
+        if self.ahead is not None:
+            ahead = x[..., self.layout.num_features : self.layout.num_values]
+            after |= self.ahead(ahead)
+            future = self._future(ahead, moments)
+        parts += self._embedded(x)
+        if self.remembered is not None:
+            held, memory = self.remembered(_columns(x, self.static), state)
+            parts += self._held(held)
+            after |= memory
+        joined = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+        return joined, Sight(unit, values, habits, future), after
 
-    def unit(self, state: State) -> Unit | None:
-        """The unit after the last row, (B, 1) each, from the state alone."""
-        return self.scaler.unit(state) if self.scaler else None
+    def sight(self, state: State) -> Sight:
+        """What is known after the last row, T = 1, from the state alone."""
+        unit = values = habits = future = moments = None
+        if self.scaler is not None:
+            unit, moments = self.scaler.unit(state), self.scaler.moments(state)
+        if self.window is not None:
+            values = self.window.newest(state)
+            habits = self.window.habits(values)
+        if self.ahead is not None:
+            future = self._future(self.ahead.newest(state), moments)
+        return Sight(unit, values, habits, future)
 
-    def _numbers(self, x: Tensor) -> Tensor:
-        if not self.symbols:
-            return x
-        first, last = self.numbers[0], self.numbers[-1]
-        if all(after == before + 1 for before, after in pairwise(self.numbers)):
-            return x[..., first : last + 1]
-        return torch.cat([x[..., column : column + 1] for column in self.numbers], dim=-1)
+    def target(self, x: Tensor, after: State) -> tuple[Tensor, Tensor]:
+        """The target about its first value, (B, T, 1), and that value, (B, 1, 1); `after` the rows x."""
+        assert self.scaler is not None
+        origin = self.scaler.origin(after)
+        return x[..., :1] - origin, origin
+
+    def _embedded(self, x: Tensor) -> list[Tensor]:
+        moving = list(self.embeddings)[: len(self.symbols)]
+        return [embedding(x[..., column]) for column, embedding in zip(self.symbols, moving, strict=True)]
+
+    def _held(self, held: Tensor) -> list[Tensor]:
+        """Static features, numbers first, (B, T, n): what the recurrence reads of them."""
+        num = len(self.static_numbers)
+        parts = []
+        if num:
+            standard = (held[..., :num] - self.static_mean) / self.static_deviation
+            parts.append(_known_or_zero(standard))
+        for at, embedding in enumerate(list(self.embeddings)[len(self.symbols) :]):
+            parts.append(embedding(held[..., num + at]))
+        return parts
+
+    def _future(self, ahead: Tensor, moments: Moments | None) -> Tensor:
+        """(B, T, K, D) float32 of the columns ahead, (B, T, num K)."""
+        parts = []
+        for at, column in enumerate(self.layout.future):
+            steps = ahead[..., at * self.layout.horizon : (at + 1) * self.layout.horizon]
+            if self.nums[column]:
+                parts.append(self.embeddings[self.symbols.index(column)](steps))
+                continue
+            assert moments is not None
+            number = self.numbers.index(column)
+            mean, deviation = (part[..., number : number + 1] for part in (moments.mean, moments.deviation))
+            known = (steps == steps).to(torch.float32)
+            parts.append(torch.stack([_known_or_zero((steps - mean) / deviation), known], dim=-1))
+        return torch.cat(parts, dim=-1)
+
+
+def _known_or_zero(standard: Tensor) -> Tensor:
+    """float32, clipped; zero for NaN."""
+    return torch.where(standard == standard, standard, 0.0).clamp(-_CLIP, _CLIP).to(torch.float32)
+
+
+def _columns(x: Tensor, columns: Sequence[int]) -> Tensor:
+    """Those columns of x, as one slice where they follow each other."""
+    first, last = columns[0], columns[-1]
+    if all(after == before + 1 for before, after in pairwise(columns)):
+        return x if len(columns) == x.shape[-1] else x[..., first : last + 1]
+    return torch.cat([x[..., column : column + 1] for column in columns], dim=-1)

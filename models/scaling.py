@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.filling import filled_forward
 from models.state import State, StateInit
 
 # A clean feature is a few units wide; further out only says "far", and must not drown the gates.
@@ -34,14 +35,24 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """Of every feature so far, (..., F) float64, raw units: its mean, and its deviation, positive."""
+
+    mean: Tensor
+    deviation: Tensor
+
+
+@dataclass(frozen=True)
 class Scaled(Unit):
     """What the scaler makes of a chunk, B batch, T time, F features: the unit (B, T, 1) after each row.
 
     Attributes:
         inputs: (B, T, 2 F + 1) float32, unitless: standardised values, observed marks, the target's change.
+        moments: after each row; where nothing reads them, no graph holds them.
     """
 
     inputs: Tensor
+    moments: Moments
 
 
 class RunningScaler(nn.Module):
@@ -97,7 +108,7 @@ class RunningScaler(nn.Module):
         mark = observed.to(torch.float64)
         seen = torch.cumsum(mark, dim=1)
         count = count_before + seen
-        last, first = self._filled(torch.where(observed, x, self.zero), seen, last_before)
+        last, first = filled_forward(torch.where(observed, x, self.zero), seen, last_before)
         origin = torch.where(count_before.to(torch.bool), origin_before, first)
 
         # Zero until something was observed: then last and first are both the state's zero.
@@ -117,14 +128,25 @@ class RunningScaler(nn.Module):
         inputs = torch.cat([standard, mark, change / scale], dim=-1).to(torch.float32)
         after = torch.cat([count, last, origin, sums], dim=-1)[:, -1:]
         mean = self._mean(count, origin, total)
-        return Scaled(location, scale, mean, inputs.clamp(-_CLIP, _CLIP)), {_STATE: after}
+        moments = self._moments(count, origin, total, squares)
+        return Scaled(location, scale, mean, inputs.clamp(-_CLIP, _CLIP), moments), {_STATE: after}
+
+    def moments(self, state: State) -> Moments:
+        """After the last row, (B, 1, F) each, from the state alone."""
+        num = self.num_features
+        count, _, origin, sums = self._columns(state)
+        return self._moments(count, origin, sums[..., :num], sums[..., num : 2 * num])
+
+    def _moments(self, count: Tensor, origin: Tensor, total: Tensor, squares: Tensor) -> Moments:
+        seen = torch.maximum(count, self.one)
+        variance = torch.maximum(count * squares - total * total, self.least_variance)
+        return Moments(origin + total / seen, torch.sqrt(variance) / seen)
 
     def unit(self, state: State) -> Unit:
-        """The unit after the last row, each (B, 1) float64, from the state alone."""
+        """The unit after the last row, each (B, 1, 1) float64, from the state alone."""
         count, last, origin, sums = self._columns(state)
         location, scale = self._unit(count, last, sums[..., -1:])
-        mean = self._mean(count, origin, sums)
-        return Unit(location[:, 0], scale[:, 0], mean[:, 0])
+        return Unit(location, scale, self._mean(count, origin, sums))
 
     def _mean(self, count: Tensor, origin: Tensor, total: Tensor) -> Tensor:
         """The target's mean, (B, T, 1); where a head has no use for it, no graph holds it."""
@@ -134,17 +156,6 @@ class RunningScaler(nn.Module):
         """Count, last value and origin, (B, 1, F) each, and the running sums, (B, 1, 2 F + 1)."""
         num = self.num_features
         return torch.split(state[_STATE], [num, num, num, 2 * num + 1], dim=-1)
-
-    def _filled(self, value: Tensor, seen: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """The last value observed up to each row and the chunk's first, (B, T, F) each; else `before`.
-
-        The chunk's observations are packed to the front behind `before`, (B, 1, F). Indexing that by
-        the running count fills forward without a loop over time: ONNX has no cumulative maximum. A
-        missing value adds its zero to the observation that came before it.
-        """
-        slot = seen.to(torch.int64)
-        packed = torch.cat([before, seen * self.zero], dim=1).scatter_add(1, slot, value)
-        return packed.gather(1, slot), packed.gather(1, slot.clamp(max=1))
 
     def _unit(self, count: Tensor, last: Tensor, changes: Tensor) -> tuple[Tensor, Tensor]:
         """The target's location and scale, (B, T, 1) each.
