@@ -120,7 +120,8 @@ class Inputs(nn.Module):
         if self.window is not None:
             extended = self.window.extended(x[..., 0], state)
             values = extended[:, 1:]
-            habits = self.window.habits(values)
+            assert unit is not None
+            habits = self.window.habits(values, unit)
             parts.append(self.window.features(habits))
             after |= self.window.state_after(extended)
         if self.calendar is not None:
@@ -144,9 +145,9 @@ class Inputs(nn.Module):
         unit = values = habits = future = moments = None
         if self.scaler is not None:
             unit, moments = self.scaler.unit(state), self.scaler.moments(state)
-        if self.window is not None:
+        if self.window is not None and unit is not None:
             values = self.window.newest(state)
-            habits = self.window.habits(values)
+            habits = self.window.habits(values, unit)
         if self.ahead is not None:
             future = self._future(self.ahead.newest(state), moments)
         return Sight(unit, values, habits, future)

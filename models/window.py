@@ -10,25 +10,27 @@ import torch
 from torch import Tensor, nn
 
 from models.filling import kept
+from models.scaling import Unit
 from models.state import State, StateInit
 
 _STATE = "window"
 # Features are a few units wide; further out only says "far".
 _CLIP = 5.0
-# Of the level: a change below that is rounding.
-_LEAST_SHARE = 1e-9
 
 
 @dataclass(frozen=True)
 class Habits:
     """What the window that ends at a row says of the target, each (B, T, n) float64, raw units.
 
+    All but the newest values is said of the window's last rows, so many that each has a row one season
+    before it in the window.
+
     Attributes:
-        level: (B, T, 1) its mean over the longest season.
-        deviation: (B, T, 1) its standard deviation over the window, positive.
-        errors: (B, T, S) mean |y_t - y_{t-lag}| over the window, by lag, positive: the error of the naive
-            forecast of that lag.
-        latest: (B, T, S + 1) its newest value, and that less the one a lag before; zero where missing.
+        level: (B, T, 1) the mean.
+        deviation: (B, T, 1) the standard deviation, positive.
+        errors: (B, T, S) mean |y_t - y_{t-lag}|, by lag, positive: the error of that naive forecast.
+        latest: (B, T, S + 1) the newest value about the level, and that less the one a lag before; zero
+            where missing.
         seen: (B, T, 1) 1 where the newest value was observed, else 0.
     """
 
@@ -78,41 +80,37 @@ class Window(nn.Module):
         """(B, L): the one window that the state holds."""
         return state[_STATE]
 
-    def habits(self, values: Tensor) -> Habits:
-        """Of each of the T windows in values (B, L - 1 + T) float64, zero where missing."""
-        mark = (values != 0.0).to(torch.float64)
-        centre = values.sum(dim=1, keepdim=True) / mark.sum(dim=1, keepdim=True).clamp(min=1.0)
-        offset = (values - centre) * mark
-        count, total = _sums(mark, self.length), _sums(offset, self.length)
-        squares = _sums(offset * offset, self.length)
-        mean = total / count.clamp(min=1.0)
-        variance = squares / count.clamp(min=1.0) - mean * mean
-        season = self.seasons[-1]
-        newest_season = slice(self.length - season, None)
-        total = _sums(offset[:, newest_season], season)
-        level = total / _sums(mark[:, newest_season], season).clamp(min=1.0) + centre
-        size = (mean + centre).abs()
-        # While nothing ever changed the level itself is the only scale there is.
-        least = _LEAST_SHARE * size
-        flat = size + (size == 0.0).to(torch.float64)
-        deviation = torch.where(variance > least * least, torch.sqrt(variance.clamp(min=0.0)), flat)
-        newest = offset[:, self.length - 1 :]
-        now = mark[:, self.length - 1 :]
-        errors, latest = [], [((newest + centre).unsqueeze(-1) - level.unsqueeze(-1)) * now.unsqueeze(-1)]
-        for lag in self.lags:
-            both = mark[:, lag:] * mark[:, :-lag]
-            change = (offset[:, lag:] - offset[:, :-lag]) * both
-            # As if one more pair had differed by the deviation: a few equal pairs are no proof of silence.
-            pairs = _sums(both, self.length - lag) + 1.0
-            errors.append((_sums(change.abs(), self.length - lag) + deviation) / pairs)
-            latest.append(change[:, self.length - 1 - lag :].unsqueeze(-1))
-        return Habits(
-            level.unsqueeze(-1),
-            deviation.unsqueeze(-1),
-            torch.stack(errors, dim=-1),
-            torch.cat(latest, dim=-1),
-            now.unsqueeze(-1),
-        )
+    def habits(self, values: Tensor, unit: Unit) -> Habits:
+        """Of each of the T windows in values (B, L - 1 + T) float64, zero where missing.
+
+        Where a window shows nothing, the level and the deviation are the location and scale of `unit`,
+        (B, T, 1) each. Every sum is taken at once, of signals stacked as (B, C, N): a served row pays for
+        operators.
+        """
+        longest, num = self.lags[-1], len(self.lags)
+        count = (values != 0.0).sum(dim=1, keepdim=True).clamp(min=1)
+        centre = values.sum(dim=1, keepdim=True) / count
+        offset = torch.where(values == 0.0, torch.nan, values - centre)
+        now = offset[:, longest:]
+        before = [offset[:, longest - lag : -lag] for lag in self.lags]
+        signal = torch.stack([now, *(now - one for one in before)], dim=1)
+        known = signal == signal
+        signal = torch.where(known, signal, 0.0)
+        sized = torch.cat([known.to(torch.float64), signal.abs(), signal[:, :1], signal[:, :1] ** 2], dim=1)
+        sums = torch.nn.functional.pad(torch.cumsum(sized, dim=2), (1, 0))
+        width = self.length - longest
+        sums = (sums[..., width:] - sums[..., :-width]).transpose(1, 2)
+        counts, _, changes, total, squares = torch.split(sums, [num + 1, 1, num, 1, 1], dim=2)
+        seen = counts[..., :1].clamp(min=1.0)
+        mean = total / seen
+        level = torch.where(counts[..., :1] > 0.0, mean + centre.unsqueeze(-1), unit.location)
+        deviation = _deviation(squares / seen - mean * mean, counts[..., 1:2], changes[..., :1], unit)
+        # As if one more pair had differed by the deviation: a few equal pairs are no proof of silence.
+        errors = (changes + deviation) / (counts[..., 1:] + 1.0)
+        newest = signal[..., width - 1 :].transpose(1, 2)
+        mark = known[:, :1, width - 1 :].to(torch.float64).transpose(1, 2)
+        about = torch.cat([mean * mark, torch.zeros_like(errors)], dim=2)
+        return Habits(level, deviation, errors, newest - about, mark)
 
     def features(self, habits: Habits) -> Tensor:
         """(B, T, feature_size) float32: the newest value and its changes, and the logs of the scales."""
@@ -155,7 +153,8 @@ class Window(nn.Module):
         return filled
 
 
-def _sums(values: Tensor, num: int) -> Tensor:
-    """(B, V - num + 1): the sum of each `num` values that follow each other, of (B, V)."""
-    sums = torch.nn.functional.pad(torch.cumsum(values, dim=1), (1, 0))
-    return sums[:, num:] - sums[:, :-num]
+def _deviation(variance: Tensor, num_changes: Tensor, changed: Tensor, unit: Unit) -> Tensor:
+    """Positive, (B, T, 1). A sum of changes is exactly zero where nothing changed, a variance is not."""
+    least = 0.5 * changed / num_changes.clamp(min=1.0)
+    deviation = torch.sqrt(torch.maximum(variance, least * least))
+    return torch.where(changed > 0.0, deviation, unit.scale)
