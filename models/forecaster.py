@@ -107,6 +107,16 @@ class Forecaster(nn.Module):
         """What makes the columns of a forecast, and the loss."""
         return self.decoder.head
 
+    @property
+    def first(self) -> "Forecaster":
+        """Itself, as `models.ensemble.Ensemble` has a first member."""
+        return self
+
+    @property
+    def members(self) -> "list[Forecaster]":
+        """Itself alone."""
+        return [self]
+
     def state_init(self) -> dict[str, StateInit]:
         """Every state tensor of the model, in the order of the exported graph's inputs."""
         watched = self.watch.state_init() if self.watch else {}

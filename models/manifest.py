@@ -75,6 +75,7 @@ class Manifest(_Frozen):
     name: str = Field(min_length=1)
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="of the graph and its weights")
     cell: str
+    members: int = Field(1, ge=1, description="forecasters in the graph whose forecasts are averaged")
     head: str = "quantile"
     decoder: str = "direct"
     features: tuple[FeatureSpec, ...] = Field(min_length=1, description="a row's values; the target first")

@@ -68,6 +68,10 @@ class Window(nn.Module):
         """(L,) float64: the oldest first."""
         return {_STATE: StateInit((self.length,), torch.float64)}
 
+    def holding(self, history: Tensor) -> State:
+        """The state of a ring that holds history (B, L), NaN where missing."""
+        return {_STATE: kept(history)}
+
     def extended(self, target: Tensor, state: State) -> Tensor:
         """(B, L + T) float64: the ring, and the chunk's target (B, T) behind it."""
         return torch.cat([state[_STATE], kept(target)], dim=1)

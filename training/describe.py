@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import onnx
 
 from models.artifact import digest
+from models.ensemble import Ensemble
 from models.forecaster import Architecture, Forecaster
 from models.frequency import Frequency
 from models.manifest import FeatureSpec, Manifest, Role, TrainingSummary
@@ -13,7 +14,7 @@ from training.export import OPSET, state_specs
 
 def manifest_for(
     model: onnx.ModelProto,
-    forecaster: Forecaster,
+    forecaster: Forecaster | Ensemble,
     *,
     name: str,
     features: Sequence[FeatureSpec],
@@ -31,6 +32,7 @@ def manifest_for(
         name=name,
         digest=digest(model),
         cell=architecture.cell,
+        members=len(forecaster.members),
         head=architecture.head,
         decoder=architecture.decoder,
         features=tuple(
@@ -43,7 +45,7 @@ def manifest_for(
         task=architecture.task,
         predicts=architecture.predicts,
         labels=architecture.labels,
-        look_ahead=forecaster.cell.look_ahead,
+        look_ahead=forecaster.first.cell.look_ahead,
         horizon=architecture.horizon,
         quantile_levels=architecture.quantile_levels,
         calibrated=architecture.calibrate,

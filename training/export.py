@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.artifact import ANOMALY, FORECAST, READ_OUT, ROWS, next_name
 from models.decoders import RollOut
+from models.ensemble import Ensemble
 from models.forecaster import Forecaster
 from models.manifest import StateSpec
 from models.state import initial_state
@@ -29,7 +30,7 @@ class ExportError(RuntimeError):
 class _Surface(nn.Module):
     """The graph's inputs and outputs, flat and in order."""
 
-    def __init__(self, forecaster: Forecaster) -> None:
+    def __init__(self, forecaster: Forecaster | Ensemble) -> None:
         super().__init__()
         self.forecaster = forecaster
         self.names = list(forecaster.state_init())
@@ -42,7 +43,7 @@ class _Surface(nn.Module):
         return *answers, *(after[name] for name in self.names)
 
 
-def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
+def to_onnx(forecaster: Forecaster | Ensemble) -> onnx.ModelProto:
     """The forecaster as an ONNX graph with dynamic batch and time axes; its training mode is left as it was.
 
     Inputs: `x` (B, T, width) float64 and each state (B, *shape) by name. Outputs: `forecast` (B, T, K, Q)
@@ -54,8 +55,8 @@ def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
     """
     was_training = forecaster.training
     forecaster.eval()
-    if isinstance(forecaster.decoder, RollOut):
-        model = rolled_out(forecaster, _export)
+    if isinstance(forecaster.first.decoder, RollOut):
+        model = rolled_out(forecaster.first, _export)
     else:
         model = _at_once(forecaster)
     forecaster.train(was_training)
@@ -63,7 +64,7 @@ def to_onnx(forecaster: Forecaster) -> onnx.ModelProto:
     return model
 
 
-def _at_once(forecaster: Forecaster) -> onnx.ModelProto:
+def _at_once(forecaster: Forecaster | Ensemble) -> onnx.ModelProto:
     surface = _Surface(forecaster)
     states = initial_state(forecaster.state_init(), 3)
     rows = torch.zeros(3, 5, forecaster.architecture.row_layout.width, dtype=torch.float64)
@@ -106,7 +107,7 @@ def _export(
     return model
 
 
-def state_specs(forecaster: Forecaster) -> tuple[StateSpec, ...]:
+def state_specs(forecaster: Forecaster | Ensemble) -> tuple[StateSpec, ...]:
     """The manifest's account of the state tensors, in the order of the graph's inputs."""
     return tuple(
         StateSpec.model_validate(
@@ -178,8 +179,8 @@ def _close_bodies(model: onnx.ModelProto) -> None:
     graph.initializer.extend(kept)
 
 
-def _check_fused(model: onnx.ModelProto, forecaster: Forecaster) -> None:
-    expected = _expected_operators(forecaster)
+def _check_fused(model: onnx.ModelProto, forecaster: Forecaster | Ensemble) -> None:
+    expected = sum(map(_expected_operators, forecaster.members), Counter[str]())
     found = Counter(node.op_type for graph in _graphs(model.graph) for node in graph.node)
     for operator in sorted(RECURRENT):
         if found[operator] != expected[operator]:

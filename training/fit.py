@@ -1,17 +1,23 @@
 """Fit a forecaster with Lightning; the best weights come back."""
 
 import json
+import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
+from models.ensemble import Ensemble
 from models.forecaster import Architecture, Forecaster
+from models.frequency import Frequency
 from training.clipping import ClipValues
 from training.dataset import Dataset
 from training.hardware import hardware
@@ -29,6 +35,8 @@ from training.weights import read_version, start_from
 
 # In a work directory: the best weights, and the run's options.
 CHECKPOINT, NOTE = "best.ckpt", "settings.json"
+# Rows looked back on at least.
+_FEWEST_BACK = 16
 # What may differ between a run and the one that resumes it.
 _FREE_ON_RESUME = {
     "output",
@@ -87,6 +95,8 @@ def build(
             reads_time=settings.calendar,
             calibrate=settings.calibrate,
             anomaly=settings.anomaly,
+            frequency=settings.freq,
+            **_look_back(settings),
         )
     )
     if settings.memory_steps is not None:
@@ -94,9 +104,22 @@ def build(
     return forecaster
 
 
+def _look_back(settings: TrainSettings) -> dict[str, Any]:
+    """What `Architecture` needs for a forecast that starts from seasonal ones; nothing where it does not."""
+    seasons = Frequency.parse(settings.freq).seasons if settings.seasons is None else settings.seasons
+    if not settings.skips_by_season or not seasons:
+        return {}
+    shortest, longest = seasons[0], seasons[-1]
+    wanted = settings.window or max(2 * longest, _FEWEST_BACK)
+    # Whole seasons of the shortest kind.
+    window = max(math.ceil(wanted / shortest) * shortest, 2 * longest)
+    maps = settings.maps_window and settings.decoder != "roll-out"
+    return {"seasons": seasons, "window": window, "maps_window": maps}
+
+
 def build_for(settings: TrainSettings, dataset: Dataset) -> Forecaster:
-    """`build` for the columns of a file."""
-    return build(
+    """`build` for the columns of a file, static numbers standardised by its series."""
+    forecaster = build(
         settings,
         len(dataset.features),
         labels=dataset.labels,
@@ -104,9 +127,39 @@ def build_for(settings: TrainSettings, dataset: Dataset) -> Forecaster:
         future=dataset.future,
         static=dataset.static,
     )
+    numbers = forecaster.inputs.static_numbers
+    if numbers:
+        # One of each series: the rows of a series are all the same there.
+        firsts = np.array([_first_known(one.values[:, numbers]) for one in dataset.series])
+        mean, deviation = np.nanmean(firsts, axis=0), np.nanstd(firsts, axis=0)
+        forecaster.inputs.static_mean.copy_(torch.from_numpy(mean))
+        forecaster.inputs.static_deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
+    return forecaster
+
+
+def _first_known(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of each column (T, N) the first value that is there."""
+    first: npt.NDArray[np.float64] = np.take_along_axis(values, (~np.isnan(values)).argmax(0)[None], 0)[0]
+    return first
 
 
 def fit(
+    settings: TrainSettings, dataset: Dataset, *, progress: bool = False, watchers: Sequence[Callback] = ()
+) -> Forecaster | Ensemble:
+    """As many forecasters as the options want members, each from a seed of its own; see `fit_one`."""
+    if settings.members == 1:
+        return fit_one(settings, dataset, progress=progress, watchers=watchers)
+    fitted = []
+    for member in range(settings.members):
+        directory = settings.work_dir and settings.work_dir / f"member{member}"
+        update = {"seed": settings.seed + member, "work_dir": directory, "members": 1}
+        # The mean is watched, not a member.
+        own = settings.model_copy(update={**update, "calibrate": False, "anomaly": False})
+        fitted.append(fit_one(own, dataset, progress=progress, watchers=watchers))
+    return Ensemble(fitted, calibrate=settings.calibrate, anomaly=settings.anomaly)
+
+
+def fit_one(
     settings: TrainSettings, dataset: Dataset, *, progress: bool = False, watchers: Sequence[Callback] = ()
 ) -> Forecaster:
     """Train until the validation loss stops falling or `max_epochs`; the best epoch's weights, on the CPU.
@@ -131,6 +184,8 @@ def fit(
             required=tuple(dataset.features.index(name) for name in settings.required),
             seed=settings.seed,
             teacher_forcing=settings.teacher_forcing,
+            num_epochs=settings.max_epochs,
+            num_origins=settings.origins_a_segment,
         )
         last = _last_checkpoint(settings, directory)
         callbacks: list[Callback] = [
@@ -182,6 +237,7 @@ class _Segments(lightning.LightningDataModule):
             epoch=self.trainer.current_epoch,
             lead=self._settings.lead,
             layout=layout_of(self._dataset, self._settings),
+            window=_look_back(self._settings).get("window", 0),
         )
         return OwnLanes(segments)
 

@@ -1,7 +1,10 @@
 """The Lightning module: the head's loss over segments with carried state."""
 
+import math
+
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from models.forecaster import Forecaster
@@ -25,7 +28,10 @@ class ForecasterModule(lightning.LightningModule):
         required: tuple[int, ...],
         seed: int,
         teacher_forcing: float = 1.0,
+        num_epochs: int = 1,
+        num_origins: int | None = None,
     ) -> None:
+        """`num_origins`: rows of a segment whose forecasts are learned, all where it is None."""
         super().__init__()
         self.forecaster = forecaster
         self.learning_rate = learning_rate
@@ -36,12 +42,20 @@ class ForecasterModule(lightning.LightningModule):
         self.never_hidden = [*required, *architecture.static, *time]
         self.seed = seed
         self.teacher_forcing = teacher_forcing
+        self.num_epochs = num_epochs
+        self.num_origins = num_origins
         self._carried: State = {}
         self._validation_sum = torch.zeros(2)
         self._shared_draws: torch.Generator | None = None
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-4)
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._step_size)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+    def _step_size(self, epoch: int) -> float:
+        """Half a cosine from one to a hundredth over the epochs (Loshchilov & Hutter 2017)."""
+        return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(epoch / self.num_epochs, 1.0)))
 
     def on_train_epoch_start(self) -> None:
         # Each epoch has a stream of its own, so that a resumed run draws what an unbroken one draws.
@@ -76,12 +90,13 @@ class ForecasterModule(lightning.LightningModule):
 
     def _advance(self, batch: Segment) -> tuple[Tensor, Tensor]:
         """Walk one segment on and keep the state for the next; summed loss and its number of terms."""
-        state = self._start(batch.fresh)
-        numbers, unit, after = self.forecaster.scaled(batch.x, state)
+        state = self._start(batch)
+        rows = self._origins(batch.x)
+        numbers, unit, after = self.forecaster.scaled(batch.x, state, rows)
         if self.training and self.teacher_forcing < 1:
             # The state that is carried on has seen the truth alone.
             mixed = with_own_forecasts(self.forecaster, batch.x, state, self.teacher_forcing)
-            numbers, unit, _ = self.forecaster.scaled(mixed, state)
+            numbers, unit, _ = self.forecaster.scaled(mixed, state, rows)
         self._carried = {name: value.detach() for name, value in after.items()}
         # A roll-out is trained on its first step.
         targets = batch.targets[..., : numbers.shape[-2]]
@@ -89,18 +104,30 @@ class ForecasterModule(lightning.LightningModule):
         if self.forecaster.head.needs_unit and scaler is not None:
             known = _observed_so_far(batch.x, scaler.num_observed(state)) >= WARM_UP
             targets = torch.where(known[..., None], targets, torch.nan)
+        if rows is not None:
+            targets = targets.index_select(1, rows)
         return self.forecaster.head.loss(numbers, targets, unit)
 
-    def _start(self, fresh: Tensor) -> State:
-        """The carried state, lanes marked fresh put back to the initial one."""
+    def _origins(self, x: Tensor) -> Tensor | None:
+        """Rows of a training segment drawn at random, the same in all lanes; None for all."""
+        length = x.shape[1]
+        if not self.training or self.num_origins is None or self.num_origins >= length:
+            return None
+        return torch.randperm(length, device=x.device)[: self.num_origins].sort().values
+
+    def _start(self, batch: Segment) -> State:
+        """The carried state; lanes marked fresh begin anew, with what came before in their window."""
         initial = {
-            name: value.to(fresh.device)
-            for name, value in initial_state(self.forecaster.state_init(), len(fresh)).items()
+            name: value.to(batch.x.device)
+            for name, value in initial_state(self.forecaster.state_init(), len(batch.x)).items()
         }
-        if fresh.all():
+        window = self.forecaster.inputs.window
+        if window is not None and batch.history is not None:
+            initial |= window.holding(batch.history)
+        if batch.fresh.all():
             return initial
         return {
-            name: torch.where(fresh.reshape(-1, *[1] * (value.ndim - 1)), value, self._carried[name])
+            name: torch.where(batch.fresh.reshape(-1, *[1] * (value.ndim - 1)), value, self._carried[name])
             for name, value in initial.items()
         }
 

@@ -9,6 +9,7 @@ import torch
 
 from models.artifact import ANOMALY, FORECAST, READ_OUT, ROWS, next_name
 from models.decoders import RollOut
+from models.ensemble import Ensemble
 from models.forecaster import Architecture, Forecaster
 from models.state import initial_state
 
@@ -36,7 +37,7 @@ class ParityError(RuntimeError):
         )
 
 
-def check_parity(content: bytes, forecaster: Forecaster, seed: int = 0) -> float:
+def check_parity(content: bytes, forecaster: Forecaster | Ensemble, seed: int = 0) -> float:
     """Run the file and the module over the same rows, split in the same and in other ways.
 
     torch sees the rows whole; ONNX Runtime sees them whole, stepwise and in chunks. Forecasts and
@@ -55,7 +56,7 @@ def check_parity(content: bytes, forecaster: Forecaster, seed: int = 0) -> float
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     rows = _random_rows(forecaster, seed)
     expected, scale = _by_torch(forecaster, rows)
-    rolled = isinstance(forecaster.decoder, RollOut)
+    rolled = isinstance(forecaster.first.decoder, RollOut)
     tolerance = TOLERANCE * (forecaster.architecture.horizon if rolled else 1)
     largest = 0.0
     for chunks in _CHUNKINGS:
@@ -67,7 +68,7 @@ def check_parity(content: bytes, forecaster: Forecaster, seed: int = 0) -> float
     return largest
 
 
-def _random_rows(forecaster: Forecaster, seed: int) -> npt.NDArray[np.float64]:
+def _random_rows(forecaster: Forecaster | Ensemble, seed: int) -> npt.NDArray[np.float64]:
     """(B, T, width): random walks at small and large levels, a tenth missing, one series missing at first.
 
     Categories are any of theirs, and one that there is not; counts are small and large ones; times an
@@ -80,7 +81,7 @@ def _random_rows(forecaster: Forecaster, seed: int) -> npt.NDArray[np.float64]:
     level = np.array([0.0, -40.0, 1e4, 1e6])[:, None, None]
     step = np.array([1.0, 0.1, 30.0, 100.0])[:, None, None]
     rows: npt.NDArray[np.float64] = level + step * random.normal(size=shape).cumsum(axis=1)
-    if forecaster.head.counts:
+    if forecaster.first.head.counts:
         rows[..., 0] = random.poisson([[0.3], [4.0], [60.0], [1e3]], shape[:2])
     for column, num in _categorical_columns(architecture):
         rows[..., column] = random.integers(0, num + 1, size=shape[:2])
@@ -102,24 +103,25 @@ def _categorical_columns(architecture: Architecture) -> Iterator[tuple[int, int]
 
 
 def _by_torch(
-    forecaster: Forecaster, rows: npt.NDArray[np.float64]
+    forecaster: Forecaster | Ensemble, rows: npt.NDArray[np.float64]
 ) -> tuple[dict[str, Array], npt.NDArray[np.float64]]:
     """The final state, the last read-out and every forecast, by the names of the graph; scale (B, T)."""
     x = torch.from_numpy(rows)
     state = initial_state(forecaster.state_init(), len(rows))
     with torch.inference_mode():
         forecast, anomaly, after = forecaster.scored(x, state)
-        _, unit, _ = forecaster.scaled(x, state)
+        first = forecaster.first
+        _, unit, _ = first.scaled(x, initial_state(first.state_init(), len(rows)))
         outputs = {FORECAST: forecast, READ_OUT: forecaster.read_out(after)}
         outputs |= {} if anomaly is None else {ANOMALY: anomaly}
     outputs |= {next_name(name): value for name, value in after.items()}
-    size = forecaster.head.size(unit)[..., 0].expand(x.shape[:2])
+    size = forecaster.first.head.size(unit)[..., 0].expand(x.shape[:2])
     return {name: value.numpy() for name, value in outputs.items()}, size.numpy()
 
 
 def _by_onnxruntime(
     session: onnxruntime.InferenceSession,
-    forecaster: Forecaster,
+    forecaster: Forecaster | Ensemble,
     rows: npt.NDArray[np.float64],
     chunks: tuple[int, ...],
 ) -> dict[str, Array]:

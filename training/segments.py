@@ -34,11 +34,14 @@ class Segment(NamedTuple):
         x: (B, T, W) float64 by `models.rows.RowLayout`, raw units, NaN where missing.
         targets: (B, T, K) float64, raw units: the K values after each row, NaN where not to be learned.
         fresh: (B,) bool, lanes that start here from the initial state; the others carry theirs on.
+        history: (B, L) float64, of fresh lanes the target's values before the first row, NaN where there
+            is none; None for a model that does not look back.
     """
 
     x: Tensor
     targets: Tensor
     fresh: Tensor
+    history: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ class TrainingSegments:
         epoch: int,
         lead: int = 1,
         layout: RowLayout | None = None,
+        window: int = 0,
     ) -> None:
+        """`window`: values before a piece of a series that are told with it."""
         trained = [one for one in series if one.validation_start]
         layout = layout or _features_alone(series)
         self._series = [SeriesRows(one, layout, one.validation_start) for one in trained]
@@ -89,13 +94,14 @@ class TrainingSegments:
         self._num_lanes = min(batch_size, most)
         self._piece_length = max(shortest, math.ceil(total / self._num_lanes))
         self._length = segment_length
+        self._window = window
         self._key = [seed, epoch]
         self._passes = math.ceil(MIN_STEPS * segment_length * self._num_lanes / total)
 
     def __iter__(self) -> Iterator[Segment]:
         random = np.random.default_rng(self._key)
         pieces = [piece for _ in range(self._passes) for piece in self._shuffled(random)]
-        return _walk(deque(pieces), self._num_lanes, self._length)
+        return _walk(deque(pieces), self._num_lanes, self._length, self._window)
 
     def _shuffled(self, random: np.random.Generator) -> list[_Piece]:
         pieces = [piece for index in range(len(self._series)) for piece in self._cut(index, random)]
@@ -143,7 +149,7 @@ def _features_alone(series: Sequence[SeriesData]) -> RowLayout:
     return RowLayout(series[0].values.shape[1])
 
 
-def _walk(waiting: deque[_Piece], num_lanes: int, length: int) -> Iterator[Segment]:
+def _walk(waiting: deque[_Piece], num_lanes: int, length: int, window: int = 0) -> Iterator[Segment]:
     """Each lane takes the next piece when its own is at its end; a lane without one sees missing rows."""
     if not waiting:
         return
@@ -154,12 +160,16 @@ def _walk(waiting: deque[_Piece], num_lanes: int, length: int) -> Iterator[Segme
         x = np.full((num_lanes, length, width), np.nan)
         targets = np.full((num_lanes, length, horizon), np.nan)
         fresh = np.zeros(num_lanes, dtype=bool)
+        history = np.full((num_lanes, window), np.nan)
         for lane in range(num_lanes):
             piece = lanes[lane]
             if piece is None or at[lane] >= piece.stop:
                 piece = lanes[lane] = waiting.popleft() if waiting else None
                 fresh[lane] = True
                 at[lane] = piece.start if piece else 0
+                if piece is not None and window:
+                    before = piece.rows[max(piece.start - window, 0) : piece.start][:, 0]
+                    history[lane, window - len(before) :] = before
             if piece is None:
                 continue
             stop = min(at[lane] + length, piece.stop)
@@ -168,4 +178,4 @@ def _walk(waiting: deque[_Piece], num_lanes: int, length: int) -> Iterator[Segme
             at[lane] = stop
         if all(piece is None for piece in lanes):
             return
-        yield Segment(*map(torch.from_numpy, (x, targets, fresh)))
+        yield Segment(*map(torch.from_numpy, (x, targets, fresh, history)))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from models.frequency import Frequency
+from models.frequency import LONGEST_WINDOW, Frequency
 from models.manifest import Predicts, Task
 from training.task_options import DECODERS, check_task, with_defaults
 
@@ -17,6 +17,8 @@ from training.task_options import DECODERS, check_task, with_defaults
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Minutes that nobody asked for begin beyond.
 _FEW_SERIES = 5
+# Steps of all forecasts learned in a segment of a series: the next segment's rows say little more.
+_TARGETS_A_SEGMENT = 1024
 
 
 class SettingsError(ValueError):
@@ -39,7 +41,16 @@ class TrainSettings(BaseModel):
     required: tuple[str, ...] = Field((), description="features whose missing values are refused")
     future: tuple[str, ...] = Field((), description="covariates that are known for the steps to come")
     static: tuple[str, ...] = Field((), description="covariates that are the same in all rows of a series")
-    calendar: bool = Field(False, description="whether the model reads the rows' times")
+    calendar: bool = Field(True, description="whether the model reads the rows' times")
+    seasons: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None,
+        description="seasons, in steps, that a forecast starts from; by default those of the frequency",
+    )
+    window: int | None = Field(
+        None, ge=2, le=LONGEST_WINDOW, description="rows looked back on; by default two of the longest season"
+    )
+    maps_window: bool = Field(True, description="whether a learned map of the window adds to each step")
+    members: int = Field(1, ge=1, le=16, description="forecasters trained apart whose forecasts are averaged")
 
     task: Task = Field("regression", description="what is forecast: a quantity, or which of several labels")
     predicts: Predicts = Field(
@@ -82,11 +93,16 @@ class TrainSettings(BaseModel):
     )
     anomaly: bool = Field(False, description="score each row by the forecast that was made before it")
 
-    max_epochs: int = Field(100, ge=1, description="epochs at most")
+    max_epochs: int = Field(100, ge=1, description="epochs at most; the step size falls to zero over them")
     patience: int = Field(15, ge=1, description="epochs without improvement before training stops")
     batch_size: int = Field(32, ge=1, description="series, or pieces of series, walked side by side")
     segment_length: int = Field(64, ge=2, description="rows between truncations of back-propagation")
     learning_rate: float = Field(3e-3, gt=0, description="Adam's step size; with --from a third of it")
+    origins: int | None = Field(
+        None,
+        ge=1,
+        description="rows of a segment whose forecasts are learned; by default fewer of long ones",
+    )
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     gradient_clip_value: float | None = Field(
         None, gt=0, description="largest size of each number of a gradient; cut before its norm is"
@@ -139,6 +155,17 @@ class TrainSettings(BaseModel):
     def lag(self) -> int:
         """Rows that all layers of a bidirectional cell wait for."""
         return self.num_layers * self.look_ahead
+
+    @property
+    def skips_by_season(self) -> bool:
+        """Whether a forecast can start from seasonal ones: a quantity to come, in its own unit."""
+        ahead = self.task == "regression" and self.predicts == "ahead" and not self.lag
+        return ahead and self.head != "negative-binomial"
+
+    @property
+    def origins_a_segment(self) -> int:
+        """Rows of each segment whose forecasts are learned."""
+        return min(self.origins or max(_TARGETS_A_SEGMENT // self.horizon, 4), self.segment_length)
 
     def fits_baselines(self, num_series: int) -> bool:
         """Whether baselines are scored that take seconds to fit for each series."""
@@ -214,6 +241,8 @@ class TrainSettings(BaseModel):
             raise ValueError("quantile_levels: expected ascending, distinct levels")
         if len({self.id_column, self.time_column, self.target}) < 3:
             raise ValueError("id_column, time_column, target: expected three different columns")
+        if self.seasons is not None and list(self.seasons) != sorted(set(self.seasons)):
+            raise ValueError("seasons: expected ascending, distinct numbers of steps")
         if self.resume and self.work_dir is None:
             raise ValueError("resume: expected a work_dir that holds the checkpoint")
         check_task(self)

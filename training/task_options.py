@@ -66,6 +66,12 @@ def check_task(settings: "TrainSettings") -> None:
             s.decoder,
         ),
         (
+            s.members == 1 or s.decoder != "roll-out",
+            "members",
+            "1 for decoder roll-out",
+            s.members,
+        ),
+        (
             s.teacher_forcing == 1 or s.decoder == "roll-out",
             "teacher_forcing",
             f"1 for decoder {s.decoder}, which reads no forecasts",
