@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-# Stands for zero in a state, where zero stands for nothing.
-_ZERO = 1e-300
+# Stands for zero in a state, where zero stands for nothing. The exporter writes constants as float32.
+_ZERO = 1e-30
 
 
 def filled_forward(value: Tensor, seen: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:

@@ -178,4 +178,5 @@ def _walk(waiting: deque[_Piece], num_lanes: int, length: int, window: int = 0) 
             at[lane] = stop
         if all(piece is None for piece in lanes):
             return
-        yield Segment(*map(torch.from_numpy, (x, targets, fresh, history)))
+        tensors = map(torch.from_numpy, (x, targets, fresh, history))
+        yield Segment(*tensors) if window else Segment(*tensors)._replace(history=None)
