@@ -21,7 +21,9 @@ class Ensemble(nn.Module):
     number before the name.
     """
 
-    def __init__(self, members: Sequence[Forecaster], *, calibrate: bool = False, anomaly: bool = False) -> None:
+    def __init__(
+        self, members: Sequence[Forecaster], *, calibrate: bool = False, anomaly: bool = False
+    ) -> None:
         """`members` neither calibrate nor score for themselves."""
         super().__init__()
         self.parts = nn.ModuleList(members)

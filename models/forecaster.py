@@ -171,7 +171,8 @@ class Forecaster(nn.Module):
         """(B, T, K, P). Two axes for the head: ONNX adds a bias within the product of matrices, but not of
         a batch of them.
         """
-        return self.decoder(hidden.flatten(0, 1)).unflatten(0, (-1, hidden.shape[1]))
+        numbers: Tensor = self.decoder(hidden.flatten(0, 1)).unflatten(0, (-1, hidden.shape[1]))
+        return numbers
 
     def read_out(self, state: State) -> Tensor:
         """Forecast (B, K, Q) float32, raw units, from the state alone: that of the last row seen."""
