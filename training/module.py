@@ -16,6 +16,10 @@ from training.shared_lanes import over_processes
 from training.teacher_forcing import with_own_forecasts
 
 
+# Steps of a lane's forecasts in a segment of validation.
+_TARGETS_JUDGED = 16_384
+
+
 class ForecasterModule(lightning.LightningModule):
     """Walks a forecaster along segments; the state is carried from batch to batch, its gradient is not."""
 
@@ -91,7 +95,11 @@ class ForecasterModule(lightning.LightningModule):
     def _advance(self, batch: Segment) -> tuple[Tensor, Tensor]:
         """Walk one segment on and keep the state for the next; summed loss and its number of terms."""
         state = self._start(batch)
-        rows = self._origins(batch.x)
+        rows = self._origins(batch.targets)
+        if rows is not None and not len(rows):
+            self._carried = self.forecaster.advance(batch.x, state)
+            nothing = torch.zeros((), device=batch.x.device)
+            return nothing, nothing
         numbers, unit, after = self.forecaster.scaled(batch.x, state, rows)
         if self.training and self.teacher_forcing < 1:
             # The state that is carried on has seen the truth alone.
@@ -108,12 +116,20 @@ class ForecasterModule(lightning.LightningModule):
             targets = targets.index_select(1, rows)
         return self.forecaster.head.loss(numbers, targets, unit)
 
-    def _origins(self, x: Tensor) -> Tensor | None:
-        """Rows of a training segment drawn at random, the same in all lanes; None for all."""
-        length = x.shape[1]
-        if not self.training or self.num_origins is None or self.num_origins >= length:
-            return None
-        return torch.randperm(length, device=x.device)[: self.num_origins].sort().values
+    def _origins(self, targets: Tensor) -> Tensor | None:
+        """The rows of a segment that are learned from or judged, the same in all lanes; None for all.
+
+        In training rows are drawn at random. In validation they are those that have a target, thinned where
+        forecasts are long: neighbours share most of their steps.
+        """
+        length, horizon = targets.shape[1:]
+        if self.training:
+            if self.num_origins is None or self.num_origins >= length:
+                return None
+            drawn = torch.randperm(length, generator=self._shared_draws, device=targets.device)
+            return drawn[: self.num_origins].sort().values
+        known = (~torch.isnan(targets)).any(dim=2).any(dim=0).nonzero()[:, 0]
+        return known[:: max(1, length * horizon // _TARGETS_JUDGED)]
 
     def _start(self, batch: Segment) -> State:
         """The carried state; lanes marked fresh begin anew, with what came before in their window."""
