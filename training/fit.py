@@ -31,7 +31,7 @@ from training.rows import layout_of
 from training.segments import TrainingSegments, ValidationSegments
 from training.settings import SettingsError, TrainSettings
 from training.shared_lanes import OwnLanes
-from training.weights import read_version, start_from
+from training.weights import Version, of_member, read_version, start_from
 
 # In a work directory: the best weights, and the run's options.
 CHECKPOINT, NOTE = "best.ckpt", "settings.json"
@@ -147,20 +147,27 @@ def fit(
     settings: TrainSettings, dataset: Dataset, *, progress: bool = False, watchers: Sequence[Callback] = ()
 ) -> Forecaster | Ensemble:
     """As many forecasters as the options want members, each from a seed of its own; see `fit_one`."""
+    start = read_version(settings)
     if settings.members == 1:
-        return fit_one(settings, dataset, progress=progress, watchers=watchers)
+        return fit_one(settings, dataset, start, progress=progress, watchers=watchers)
     fitted = []
     for member in range(settings.members):
         directory = settings.work_dir and settings.work_dir / f"member{member}"
         update = {"seed": settings.seed + member, "work_dir": directory, "members": 1}
         # The mean is watched, not a member.
         own = settings.model_copy(update={**update, "calibrate": False, "anomaly": False})
-        fitted.append(fit_one(own, dataset, progress=progress, watchers=watchers))
+        from_own = start and of_member(start, member)
+        fitted.append(fit_one(own, dataset, from_own, progress=progress, watchers=watchers))
     return Ensemble(fitted, calibrate=settings.calibrate, anomaly=settings.anomaly)
 
 
 def fit_one(
-    settings: TrainSettings, dataset: Dataset, *, progress: bool = False, watchers: Sequence[Callback] = ()
+    settings: TrainSettings,
+    dataset: Dataset,
+    start: Version | None = None,
+    *,
+    progress: bool = False,
+    watchers: Sequence[Callback] = (),
 ) -> Forecaster:
     """Train until the validation loss stops falling or `max_epochs`; the best epoch's weights, on the CPU.
 
@@ -174,7 +181,6 @@ def fit_one(
     with _quiet(), _threads(settings.threads), _work_dir(settings) as directory:
         lightning.seed_everything(settings.seed, verbose=False)
         forecaster = build_for(settings, dataset)
-        start = read_version(settings)
         if start is not None:
             start_from(forecaster, start, dataset)
         module = ForecasterModule(

@@ -15,7 +15,6 @@ from training.segments import Segment
 from training.shared_lanes import over_processes
 from training.teacher_forcing import with_own_forecasts
 
-
 # Steps of a lane's forecasts in a segment of validation.
 _TARGETS_JUDGED = 16_384
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.artifact import seal
+from models.ensemble import Ensemble
 from models.forecaster import Forecaster
 from models.manifest import FeatureSpec, Manifest
 from training.backtesting.run import held_out_scores
@@ -44,7 +45,9 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
     return Published(path, version, manifest)
 
 
-def export(settings: TrainSettings, dataset: Dataset, forecaster: Forecaster) -> tuple[bytes, Manifest]:
+def export(
+    settings: TrainSettings, dataset: Dataset, forecaster: Forecaster | Ensemble
+) -> tuple[bytes, Manifest]:
     """A fitted forecaster as a file's bytes, held against torch and scored; and its manifest.
 
     Raises:

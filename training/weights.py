@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from models.artifact import ArtifactError, unseal
+from models.ensemble import Ensemble
 from models.forecaster import Architecture, Forecaster
 from models.manifest import Manifest, StartedFrom
 from training.dataset import Dataset
@@ -32,6 +33,10 @@ _DEFAULTS = {
 _ARCHITECTURE, _DIGEST = "//architecture", "//digest"
 
 
+# Of an architecture, what leaves the weights as they are.
+_NO_WEIGHTS = {"dropout", "calibrate", "anomaly"}
+
+
 @dataclass(frozen=True)
 class Version:
     """A published version that a run starts from: its manifest, its architecture and its weights by name."""
@@ -42,7 +47,7 @@ class Version:
     weights: Mapping[str, torch.Tensor]
 
 
-def packed(forecaster: Forecaster, digest: str) -> bytes:
+def packed(forecaster: Forecaster | Ensemble, digest: str) -> bytes:
     """The weights, the architecture and the digest of the `model.onnx` beside; numpy's format, no pickle."""
     arrays: dict[str, Any] = {name: value.cpu().numpy() for name, value in forecaster.state_dict().items()}
     about: dict[str, str] = {_ARCHITECTURE: json.dumps(_plain(forecaster.architecture)), _DIGEST: digest}
@@ -81,6 +86,19 @@ def read_version(settings: TrainSettings) -> Version | None:
     )
 
 
+def of_member(version: Version, member: int) -> Version:
+    """What one member of an ensemble starts from.
+
+    Raises:
+        SettingsError: that version has no such member.
+    """
+    prefix = f"parts.{member}."
+    own = {name.removeprefix(prefix): one for name, one in version.weights.items() if name.startswith(prefix)}
+    if not own:
+        raise _refused(f"{version.manifest.members} members, as that version has", "more")
+    return dataclasses.replace(version, weights=own)
+
+
 def start_from(forecaster: Forecaster, version: Version, dataset: Dataset) -> None:
     """Put a version's weights into `forecaster`, which is to forecast the series of `dataset`.
 
@@ -90,8 +108,7 @@ def start_from(forecaster: Forecaster, version: Version, dataset: Dataset) -> No
     new = _plain(forecaster.architecture)
     for name, value in new.items():
         before = version.architecture.get(name, _DEFAULTS.get(name))
-        # Dropout leaves the weights' shapes as they are.
-        if before != value and name != "dropout":
+        if before != value and name not in _NO_WEIGHTS:
             raise _refused(f"{name} {before!r}, as that version has it", repr(value))
     manifest = version.manifest
     words = [list(feature.categories) for feature in manifest.features]
