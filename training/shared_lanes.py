@@ -26,18 +26,18 @@ class OwnLanes:
 
 def _lanes(segment: Segment, first: int, every: int) -> Segment:
     idle = -len(segment.fresh) % every
-    if idle:
-        segment = Segment(
-            torch.cat([segment.x, torch.full((idle, *segment.x.shape[1:]), torch.nan, dtype=torch.float64)]),
-            torch.cat(
-                [
-                    segment.targets,
-                    torch.full((idle, *segment.targets.shape[1:]), torch.nan, dtype=torch.float64),
-                ]
-            ),
-            torch.cat([segment.fresh, torch.ones(idle, dtype=torch.bool)]),
-        )
-    return Segment(*(part[first::every] for part in segment))
+    history = segment.history
+    return Segment(
+        _with_idle(segment.x, idle)[first::every],
+        _with_idle(segment.targets, idle)[first::every],
+        torch.cat([segment.fresh, torch.ones(idle, dtype=torch.bool)])[first::every],
+        None if history is None else _with_idle(history, idle)[first::every],
+    )
+
+
+def _with_idle(part: Tensor, num: int) -> Tensor:
+    """(B, ...) and `num` lanes more, of missing values."""
+    return torch.cat([part, torch.full((num, *part.shape[1:]), torch.nan, dtype=torch.float64)])
 
 
 def over_processes(part: Tensor) -> Tensor:
