@@ -91,6 +91,7 @@ class Forecaster(nn.Module):
             )
         make = DECODERS[a.decoder] if a.decoder != "roll-out" else partial(RollOut, num_paths=a.num_paths)
         size = self.cell.hidden_size
+        self.dropout = nn.Dropout(a.dropout)
         self.decoder = make(self._head, size, a.horizon)
         num_steps = 1 if a.decoder == "roll-out" else a.horizon
         window = self.inputs.window
@@ -139,6 +140,7 @@ class Forecaster(nn.Module):
         hidden, sight, after = self._advance(x, state)
         if rows is not None:
             hidden = hidden.index_select(1, rows)
+        hidden = self.dropout(hidden)
         if self.watch is not None:  # it has no part in training
             after |= {name: state[name] for name in self.watch.state_init()}
         return self.decoder(hidden), self._unit(sight, hidden, rows), after
@@ -217,8 +219,11 @@ class Forecaster(nn.Module):
         return unit
 
     def advance(self, x: Tensor, state: State) -> State:
-        """The next state alone; see `forward`."""
-        return self._advance(x, state)[-1]
+        """The next state alone; see `scaled`."""
+        after = self._advance(x, state)[-1]
+        if self.watch is not None:  # it looks back at forecasts, and none is made
+            after |= {name: state[name] for name in self.watch.state_init()}
+        return after
 
     def _spread(self, numbers: Tensor, unit: Unit) -> Spread:
         """The forecast about a point near it, where small differences keep their digits."""

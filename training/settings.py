@@ -79,7 +79,7 @@ class TrainSettings(BaseModel):
     )
     hidden_size: int = Field(64, ge=1, le=4096, description="units in each layer")
     num_layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout between layers and after the last")
     residual: bool = Field(False, description="layers above the first add their input to their output")
     memory_steps: int | None = Field(
         None, ge=3, description="rows that the gates start out keeping; without it, a few"

@@ -27,7 +27,7 @@ def write_csv(path: Path, num_rows: int = 240, num_series: int = 1, covariate: b
 
 
 def settings_for(data: Path, **options: Any) -> TrainSettings:
-    """A run that takes seconds."""
+    """A run that takes seconds: by default of a model that does not look back, with the smallest graph."""
     small: dict[str, Any] = {
         "data": data,
         "output": data.parent / "repository" / "waves",
@@ -38,5 +38,7 @@ def settings_for(data: Path, **options: Any) -> TrainSettings:
         "batch_size": 4,
         "segment_length": 16,
         "baselines": "quick",
+        "seasons": (),
+        "calendar": False,
     }
     return TrainSettings.build(small | options)
