@@ -58,22 +58,24 @@ class Ensemble(nn.Module):
 
     def scored(self, x: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """See `Forecaster.scored`; the watch is of the mean, not of a member."""
-        if self.watch is None:
+        if not self.first.head.needs_unit:
             made = [member(x, self._of(at, member, state)) for at, member in enumerate(self.members)]
             forecast = torch.stack([one for one, _ in made]).mean(dim=0)
             return forecast, None, self._joined([after for _, after in made])
         spreads = [member.spread(x, self._of(at, member, state)) for at, member in enumerate(self.members)]
-        after = self._joined([one for _, one in spreads])
-        target = self.first.inputs.target(x, after)
-        spread, scores, watched = self.watch(*target, _mean([one for one, _ in spreads]), state)
+        spread, after = _mean([one for one, _ in spreads]), self._joined([one for _, one in spreads])
+        if self.watch is None:
+            return spread.raw, None, after
+        spread, scores, watched = self.watch(*self.first.inputs.target(x, after), spread, state)
         return spread.raw, scores, {**after, **watched}
 
     def read_out(self, state: State) -> Tensor:
         """See `Forecaster.read_out`."""
         own = [(member, self._of(at, member, state)) for at, member in enumerate(self.members)]
-        if self.watch is None:
+        if not self.first.head.needs_unit:
             return torch.stack([member.read_out(states) for member, states in own]).mean(dim=0)
-        return self.watch.read_out(_mean([member.spread_out(states) for member, states in own]), state).raw
+        spread = _mean([member.spread_out(states) for member, states in own])
+        return (self.watch.read_out(spread, state) if self.watch else spread).raw
 
     def _joined(self, afters: Sequence[State]) -> State:
         """Members' next states under the names of the ensemble, in the order of its states."""
@@ -92,5 +94,5 @@ def _named(member: int, state: str) -> str:
 
 
 def _mean(spreads: Sequence[Spread]) -> Spread:
-    """Their point is one and the same: it is nothing learned."""
+    """About their point, which is one and the same: small differences keep their digits there."""
     return replace(spreads[0], quantiles=torch.stack([one.quantiles for one in spreads]).mean(dim=0))
