@@ -24,7 +24,7 @@ from models.frequency import Frequency
 from models.state import initial_state
 from training import scores
 from training.dataset import SeriesData
-from training.fit import fit
+from training.fit import fit_one
 from training.read import read
 from training.rows import SeriesRows
 from training.segments import targets_of
@@ -146,7 +146,7 @@ def _mase(series: Series, options: Mapping[str, object], seed: int, epochs: int)
     )
     dataset = read(settings)
     season = Frequency.parse(series.freq).season_length
-    return _scored(fit(settings, dataset), dataset.series[0], series.horizon, season)
+    return _scored(fit_one(settings, dataset), dataset.series[0], series.horizon, season)
 
 
 def _scored(forecaster: Forecaster, one: SeriesData, horizon: int, season: int) -> float:

@@ -4,6 +4,17 @@ from collections.abc import Mapping, Sequence
 
 from training.score_names import METRICS
 
+# What a terminal of 80 columns has room for, and how it is headed; the manifest holds all.
+SHOWN = {
+    "mae": "mae",
+    "rmse": "rmse",
+    "mase": "mase",
+    "smape": "smape",
+    "weighted_quantile_loss": "wQL",
+    "coverage": "coverage",
+    "accuracy": "accuracy",
+    "log_loss": "log_loss",
+}
 _TITLES = {
     "": "model",
     "arima": "ARIMA",

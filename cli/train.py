@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cli.options import options_of
-from cli.scores import by_forecaster, matrix_lines
+from cli.scores import SHOWN, by_forecaster, matrix_lines
 from training.processes import AnotherPublishes, started_by_torchrun
-from training.score_names import METRICS
 from training.settings import SettingsError, TrainSettings
 
 if TYPE_CHECKING:
@@ -88,10 +87,10 @@ def _score_table(manifest: "Manifest") -> "Table":
     from rich.table import Table
 
     table = Table(title="backtest on the validation part", title_justify="left")
-    metrics = [metric for metric in METRICS if metric in manifest.backtest]
+    metrics = [metric for metric in SHOWN if metric in manifest.backtest]
     table.add_column()
     for metric in metrics:
-        table.add_column(metric, justify="right")
+        table.add_column(SHOWN[metric], justify="right")
     for forecaster, scores in by_forecaster(manifest.backtest).items():
         cells = [f"{scores[metric]:.4g}" if metric in scores else "" for metric in metrics]
         table.add_row(forecaster, *cells)

@@ -20,7 +20,7 @@ def filled_forward(value: Tensor, seen: Tensor, before: Tensor) -> tuple[Tensor,
         before: (B, 1, C) float64, what holds where none was observed yet.
     """
     slot = seen.to(torch.int64)
-    packed = torch.cat([before, torch.zeros_like(seen)], dim=1).scatter_add(1, slot, value)
+    packed = torch.cat([before, 0.0 * seen], dim=1).scatter_add(1, slot, value)
     return packed.gather(1, slot), packed.gather(1, slot.clamp(max=1))
 
 

@@ -143,15 +143,26 @@ def _storage(settings: TuneSettings) -> optuna.storages.BaseStorage | None:
         if "://" not in name:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             return optuna.storages.JournalStorage(JournalFileBackend(name))
-        return optuna.storages.RDBStorage(
-            name,
-            heartbeat_interval=HEARTBEAT_S,
-            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
-            # Workers write beside each other; SQLite lets one at a time.
-            engine_kwargs={"connect_args": {"timeout": 60}} if name.startswith("sqlite") else {},
-        )
+        return _database(name)
     except Exception as error:  # drivers that are not installed, addresses that are none, files that are not
         raise SettingsError(f"storage: {str(error).splitlines()[0]}, found {name!r}") from error
+
+
+def _database(name: str) -> optuna.storages.RDBStorage:
+    """Workers that start together all find no tables and make them: all but one fail, and look again."""
+    for last in (False, False, True):
+        try:
+            return optuna.storages.RDBStorage(
+                name,
+                heartbeat_interval=HEARTBEAT_S,
+                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
+                # Workers write beside each other; SQLite lets one at a time.
+                engine_kwargs={"connect_args": {"timeout": 60}} if name.startswith("sqlite") else {},
+            )
+        except Exception as error:
+            if last or "already exists" not in str(error):
+                raise
+    raise AssertionError("unreachable")
 
 
 def _objective(trial: optuna.Trial, settings: TuneSettings, space: SearchSpace, dataset: Dataset) -> float:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 
 from models.cells import CELLS
 from models.forecaster import Forecaster
@@ -22,6 +24,16 @@ from training.settings import SettingsError, TrainSettings
 def _fit(data: Path, **options: Any) -> Forecaster:
     settings = settings_for(data, **options)
     return fit(settings, read_dataset(settings))
+
+
+class _EndAfter(Callback):
+    """Ends a run as somebody does who needs the machine."""
+
+    def __init__(self, num_epochs: int) -> None:
+        self.num_epochs = num_epochs
+
+    def on_train_epoch_end(self, trainer: Trainer, _module: LightningModule) -> None:
+        trainer.should_stop = trainer.current_epoch + 1 >= self.num_epochs
 
 
 def _validation_loss(forecaster: Forecaster, settings: TrainSettings, dataset: Dataset) -> float:
@@ -69,11 +81,12 @@ def test_the_seed_fixes_the_weights(tmp_path: Path) -> None:
 
 
 def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    """Two epochs, then two more from the checkpoint, are the four epochs of one run."""
+    """A run that ends after two of four epochs, resumed, is the four epochs of one run."""
     data = write_csv(tmp_path / "data.csv")
     options: dict[str, Any] = {"missing_rate": 0.1, "num_layers": 2, "dropout": 0.2, "patience": 10}
     whole = _fit(data, max_epochs=4, **options)
-    half = _fit(data, max_epochs=2, work_dir=tmp_path / "work", **options)
+    broken = settings_for(data, max_epochs=4, work_dir=tmp_path / "work", **options)
+    half = fit(broken, read_dataset(broken), watchers=[_EndAfter(2)])
     resumed = _fit(data, max_epochs=4, work_dir=tmp_path / "work", resume=True, **options)
     assert _same_weights(whole, resumed)
     assert not _same_weights(half, resumed)
