@@ -84,7 +84,8 @@ class Inputs(nn.Module):
         """I, numbers that the recurrence reads of a row."""
         nums = [self.nums[column] for column in (*self.symbols, *self.static_symbols)]
         size = sum(map(embedding_size, nums)) + len(self.static_numbers)
-        size += self.scaler.input_size if self.scaler else 0
+        of_target = 3 if self.window else 0
+        size += self.scaler.input_size - of_target if self.scaler else 0
         size += self.window.feature_size if self.window else 0
         return size + (self.calendar.size if self.calendar else 0)
 
@@ -112,11 +113,17 @@ class Inputs(nn.Module):
         Returns:
             (B, T, I) float32; what is known at each row besides; the next state.
         """
-        parts, after = [], State()
+        parts: list[Tensor] = []
+        after = State()
         unit = values = habits = future = moments = None
         if self.scaler is not None:
             scaled, after = self.scaler(_columns(x, self.numbers), state)
-            parts, unit, moments = [scaled.inputs], scaled, scaled.moments
+            unit, moments = scaled, scaled.moments
+            # A window says of the target what the scaler would, of the present and not of all the past.
+            if self.window is None:
+                parts.append(scaled.inputs)
+            elif len(self.numbers) > 1:
+                parts.append(scaled.covariates)
         if self.window is not None:
             extended = self.window.extended(x[..., 0], state)
             values = extended[:, 1:]

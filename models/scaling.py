@@ -54,6 +54,12 @@ class Scaled(Unit):
     inputs: Tensor
     moments: Moments
 
+    @property
+    def covariates(self) -> Tensor:
+        """(B, T, 2 F - 2) of `inputs`: all but the target's."""
+        num = (self.inputs.shape[-1] - 1) // 2
+        return torch.cat([self.inputs[..., 1:num], self.inputs[..., num + 1 : 2 * num]], dim=-1)
+
 
 class RunningScaler(nn.Module):
     """Standardises every feature by its running mean and deviation; NaN marks a missing value.

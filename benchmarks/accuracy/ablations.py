@@ -8,8 +8,8 @@ from benchmarks.accuracy.measured import OURS, Measured, Run, Scores
 
 # The data sets, and the score that is compared.
 ON = {"m4": "mase", "etth1-96": "mse"}
-# Epochs of each: the whole and its parts alike, fewer than the settings files give.
-SHORT = {"max_epochs": 6}
+# Of each, the whole and its parts alike: fewer epochs than the settings files give, and one member.
+SHORT = {"max_epochs": 6, "members": 1}
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class Ablation:
 WHOLE = Ablation("nothing", {})
 # A line a part: its options turned off, as `statecast train` names them.
 ABLATIONS = (
+    Ablation("seasonal skip and window: persistence instead", {"seasons": ()}),
+    Ablation("learned map of the window", {"maps_window": False}),
+    Ablation("recurrence: one unit", {"hidden_size": 1}),
+    Ablation("calendar", {"calendar": False}, ("etth1-96",)),
+    Ablation("dropout", {"dropout": 0.0}, ("etth1-96",)),
     Ablation("hidden observations", {"missing_rate": 0.0}),
     Ablation("carried state: segments of 8 rows", {"segment_length": 8}),
     Ablation("recurrence's gates", {"cell": "elman"}),
