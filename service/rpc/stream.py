@@ -1,8 +1,6 @@
 """One stream of frames: its handles, and its answers in the order of its frames."""
 
 import asyncio
-import math
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from service.security.caller import Tenant
 from service.sessions.catalog import Catalog
 from service.sessions.frame import COUNTS
 from service.sessions.worker import SessionWorker
-from service.telemetry.tracing import TRACE
+from service.telemetry.tracing import StreamTrace
 from statecast.v1 import forecast_pb2 as pb
 
 _log = structlog.get_logger()
@@ -32,8 +30,6 @@ _log = structlog.get_logger()
 # Frames of one stream that may be under way. Further ones stay unread, so that HTTP/2 flow control
 # slows the sender down.
 _MAX_FRAMES_UNDER_WAY = 32
-# Frames of a traced stream that are told.
-_TRACED_EVERY_S = 1.0
 _COUNT_FIELDS = [pb.StreamForecastsResponse.DESCRIPTOR.fields_by_name[name].number for name in COUNTS]
 _UNKNOWN_POSITION = (-1).to_bytes(8, "little", signed=True)
 _NO_FORECASTS = bytes(4)
@@ -76,7 +72,7 @@ class Stream:
         self._rows = rows
         self._context = context
         self._deadline_s = deadline_s
-        self._trace, self._traced_at_s = TRACE.get(), -math.inf
+        self._trace = StreamTrace()
         self._shapes = RowShapes()
         self._models: dict[str, StreamModel] = {}
         self._model_by_handle: dict[int, StreamModel] = {}
@@ -112,7 +108,7 @@ class Stream:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         async for content in requests:
             known = self._shapes.read(content)
-            if known is None or self._is_traced_now() or not self._take_row(*known):
+            if known is None or self._trace.is_due or not self._take_row(*known):
                 self._take(content)
             if not self._has_room.is_set():
                 await self._has_room.wait()
@@ -260,14 +256,8 @@ class Stream:
         answer.begin(accepted, model)
         if accepted.frame is None:
             answer.encode()
-        elif self._is_traced_now():
-            accepted.frame.trace, self._traced_at_s = self._trace, time.monotonic()
-
-    def _is_traced_now(self) -> bool:
-        """Whether the next frame is told to the stream's trace: not all are, or it would grow on and on."""
-        if self._trace is None:
-            return False
-        return time.monotonic() - self._traced_at_s >= _TRACED_EVERY_S
+        else:
+            accepted.frame.trace = self._trace.take()
 
 
 class _FrameAnswer:

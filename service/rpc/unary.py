@@ -61,9 +61,8 @@ async def forecast(
     tenant.take(num_rows)
     key = tenant.key(request.session_id)
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    trace = TRACE.get()
     # Rows that are joined with other calls' have no trace of their own.
-    if num_rows == 1 and trace is None and not rows.is_scored:
+    if num_rows == 1 and TRACE.get() is None and not rows.is_scored:
         single_rows.check_room()
         slot = worker.table.resolve(key)
         time_us = NO_TIME if rows.times_us is None else int(rows.times_us[0])
@@ -86,7 +85,6 @@ async def forecast(
     worker.check_room(num_rows)
     slots = np.array([worker.table.resolve(key)])
     frame = frame_of(rows, slots, settled, deadline_s)
-    frame.trace = trace
     worker.submit(frame)
     await _settled(done, frame.drop)
     return encode(frame.result, rows, model)
@@ -101,10 +99,10 @@ async def _settled(done: "asyncio.Future[None]", drop: Callable[[], None]) -> No
 
 
 def frame_of(rows: asked.Asked, slots: Integers, done: Callable[[Frame], object], deadline_s: float) -> Frame:
-    """A frame of one entry; `slots` (1,) is its session."""
+    """A frame of one entry, in this call's trace; `slots` (1,) is its session."""
     lengths, positions = np.array([len(rows.values)]), np.array([rows.position])
     frame = Frame(slots, lengths, positions, rows.times_us, rows.values, rows.reply, done, deadline_s)
-    frame.is_scored = rows.is_scored
+    frame.is_scored, frame.trace = rows.is_scored, TRACE.get()
     return frame
 
 

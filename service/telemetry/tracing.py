@@ -1,5 +1,7 @@
 """Where a request's time went, told to an OpenTelemetry collector. Where it is off nothing is loaded."""
 
+import math
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +15,8 @@ from service.errors import InvalidSettings
 # The present call's trace, an OpenTelemetry context; None where the call is not traced, or nothing is.
 TRACE: ContextVar[Any] = ContextVar("statecast_trace", default=None)
 _EXPORT_TIMEOUT_S = 2
+# Requests of a traced stream that are told: of all, its trace would grow on and on.
+_TOLD_EVERY_S = 1.0
 
 
 class Timed(Protocol):
@@ -20,6 +24,25 @@ class Timed(Protocol):
 
     began_s: float
     ended_s: float
+
+
+class StreamTrace:
+    """The trace of a stream that is opened now, as its requests are told to it: one a second."""
+
+    def __init__(self) -> None:
+        self._trace, self._told_at_s = TRACE.get(), -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next request is told."""
+        return self._trace is not None and time.monotonic() - self._told_at_s >= _TOLD_EVERY_S
+
+    def take(self) -> Any:
+        """The trace of a request at hand, None where it is not told."""
+        if not self.is_due:
+            return None
+        self._told_at_s = time.monotonic()
+        return self._trace
 
 
 class Tracing:

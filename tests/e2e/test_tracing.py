@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 
+import grpc
 import numpy as np
 import pytest
 from opentelemetry import trace
@@ -13,6 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 import statecast
+from service.sessions.seal_keys import new_key
+from tests.oip import InferenceStub, infer_request
 from tests.otlp_collector import collecting
 from tests.server_process import clean_environment, serving
 
@@ -127,6 +130,41 @@ def test_a_stream_is_one_trace_that_does_not_grow_with_its_frames(kind, server, 
     for name in ("queue", "step", "store commit"):
         first.append(min((span for span in spans if span.name == name), key=lambda span: span.began_ns))
     _check_path(_by_name(first, root), "StreamForecasts", "ForecastService/StreamForecasts")
+
+
+def _spans_of_batches(spans, name):
+    """Names of what is told beneath the server's only span of a method."""
+    (served,) = [span for span in spans if span.name == name]
+    return sorted(span.name for span in spans if span.parent_id == served.span_id)
+
+
+def test_calls_that_carry_their_state_are_told(repository, collector, tmp_path):
+    """Queue and step; no store has part in it."""
+    collector.spans.clear()
+    keys = tmp_path / "seal.keys"
+    keys.write_text(new_key() + "\n")
+    with serving(repository, "--trace", collector.endpoint, "--seal-keys", str(keys)) as server:
+        with statecast.Client(server.address) as client:
+            client.carried("gru", "mine").observe(np.ones(1))
+        server.stop()
+    assert _spans_of_batches(collector.spans, SERVER_SPAN) == ["queue", "step"]
+
+
+def test_the_open_inference_protocol_is_told(server, collector):
+    """A request's batch, and of a stream's requests not each of those that follow at once."""
+    trace_id = ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01")
+    with grpc.insecure_channel(server.address) as channel:
+        stub = InferenceStub(channel)
+        stub.ModelInfer(infer_request([[1.0]], 1, model="gru", start=True), metadata=[trace_id])
+        requests = [infer_request([[1.0]], 1, model="gru")] * 20
+        replies = list(stub.ModelStreamInfer(iter(requests), metadata=[trace_id]))
+        assert [reply.error_message for reply in replies] == [""] * 20
+    server.stop()
+    batch = ["queue", "step", "store commit"]
+    assert _spans_of_batches(collector.spans, "GRPCInferenceService/ModelInfer") == batch
+    streamed = _spans_of_batches(collector.spans, "GRPCInferenceService/ModelStreamInfer")
+    assert set(streamed) == set(batch)
+    assert 1 <= streamed.count("step") < 20
 
 
 def test_a_call_that_nobody_traces_is_not_told(server, collector):

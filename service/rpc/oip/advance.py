@@ -13,6 +13,7 @@ from service.rpc.single_rows import SingleRow, SingleRows
 from service.sessions.frame import Frame, Integers
 from service.sessions.worker import SessionWorker
 from service.store.contract import NO_TIME
+from service.telemetry.tracing import TRACE
 
 
 @dataclass(eq=False, slots=True)
@@ -42,7 +43,8 @@ async def advance(asked: Asked, worker: SessionWorker, rows: SingleRows, deadlin
     Raises:
         StatecastError: the only sequence was refused; nothing was applied.
     """
-    if not asked.is_many and asked.values.shape[1] == 1:
+    # Rows that are joined with other calls' have no trace of their own.
+    if not asked.is_many and asked.values.shape[1] == 1 and TRACE.get() is None:
         return await _advance_row(asked, worker, rows, deadline_s)
     return await _advance_frame(asked, worker, rows, deadline_s)
 
@@ -102,6 +104,7 @@ async def _advance_frame(asked: Asked, worker: SessionWorker, rows: SingleRows, 
         settled,
         deadline_s,
     )
+    frame.trace = TRACE.get()
     worker.submit(frame)
     outcome = await _settled(done, frame.drop)
     if outcome.errors and not asked.is_many:

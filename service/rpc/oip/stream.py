@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.errors import Draining
 from service.rpc.status import Context
+from service.telemetry.tracing import TRACE, StreamTrace
 
 # Requests of one stream that may be under way, and the bytes that they may hold together, one whole
 # message aside. Further ones stay unread, so that HTTP/2 flow control slows the sender down.
@@ -61,8 +62,11 @@ class InferStream:
             self._reading.cancel()
 
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
+        trace = StreamTrace()
         try:
             async for content in requests:
+                # The task that is made has a copy of what is set here.
+                TRACE.set(trace.take())
                 # Tasks begin in the order in which they are made: so do requests of one sequence.
                 task = asyncio.ensure_future(self._answer(content))
                 self._tasks.add(task)
