@@ -79,11 +79,24 @@ class Commits:
         else:
             table.commit(batch.slots, planned.positions, last_times)
         self._residency.counts.add_batch(batch, planned)
+        self._count_scores(batch, planned, outcomes)
         if self._tracing is not None:
             frames = [part.frame for part in batch.parts]
             self._tracing.batch(self._residency.name, frames, len(batch.values), planned, planned.stored_s)
         fill_results(batch, planned, outcomes)
         self._settle(batch, planned)
+
+    def _count_scores(self, batch: Batch, planned: BatchPlan, outcomes: Outcomes) -> None:
+        """Those of entries that stand."""
+        residency = self._residency
+        for outcome in outcomes.groups:
+            scores, entries = outcome.scores, outcome.group.entries
+            if scores is None:
+                continue
+            if planned.refused:
+                own = np.arange(len(batch)) if entries is None else entries
+                scores = scores[~np.isin(own, list(planned.refused))]
+            residency.counts.add_scores(scores, residency.versions.newest.model.manifest.quantile_levels)
 
     async def begin(self, batch: Batch, planned: BatchPlan, outcomes: Outcomes) -> None:
         """Hand a batch to the store, and `enter` it when that has answered.

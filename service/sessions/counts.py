@@ -1,11 +1,18 @@
 """What a model's worker has done since it began, in plain integers: whoever reads them pays, not the rows."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from service.engine.runner import Scores
 from service.sessions.batch import Batch
 from service.sessions.plan import BatchPlan
 from service.telemetry.histogram import ROWS, SECONDS, Histogram
+
+# A value that is a quantile itself, as those of counted things often are.
+_TIE = 1e-5
 
 
 @dataclass(slots=True)
@@ -18,6 +25,8 @@ class Counts:
         rows_late: rows not after the latest one of their session: consumed without advancing it.
         rows_refused: rows that found the queue full, or that were in it and were not applied although
             somebody waited for them.
+        rows_scored: rows that were held against the forecast made before them, because scores were asked for.
+        rows_covered: of those, how many lay within the outermost quantile levels.
         missing_steps: steps that gaps in time inserted.
         rows_recovered: rows that were stepped again at the start.
         batches: runs of batches, those of a single row counted in.
@@ -36,6 +45,8 @@ class Counts:
     rows_skipped: int = 0
     rows_late: int = 0
     rows_refused: int = 0
+    rows_scored: int = 0
+    rows_covered: int = 0
     missing_steps: int = 0
     rows_recovered: int = 0
     batches: int = 0
@@ -79,6 +90,13 @@ class Counts:
             self.rows_late += num_late
             self.missing_steps += num_missing
         self.rows_applied += num_applied
+
+    def add_scores(self, scores: Scores, levels: Sequence[float]) -> None:
+        """Scores (..., 2) of applied rows, NaN where there was no forecast or no value."""
+        positions = scores[..., 0]
+        within = (positions >= levels[0] - _TIE) & (positions <= levels[-1] + _TIE)
+        self.rows_scored += int(np.count_nonzero(positions == positions))
+        self.rows_covered += int(np.count_nonzero(within))
 
 
 def _num_never_taken(batch: Batch, planned: BatchPlan) -> int:

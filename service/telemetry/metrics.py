@@ -17,6 +17,8 @@ COUNTERS = {
     "rows_skipped": "Rows that had been consumed before: duplicates.",
     "rows_late": "Rows not after the latest one of their session, consumed without advancing it.",
     "rows_refused": "Rows that found the queue full, or were in it and were refused.",
+    "rows_scored": "Rows held against the forecast made before them, where callers asked for scores.",
+    "rows_covered": "Of the scored rows, those within the outermost quantile levels.",
     "missing_steps": "Steps that gaps in time inserted.",
     "rows_recovered": "Rows of the journal that were stepped again at the start.",
     "batches": "Batches run.",

@@ -6,6 +6,7 @@ import torch
 
 from models.state import initial_state
 from statecast import Client, InvalidRequest
+from tests.http_port import FLAGS, samples
 from tests.model_files import write_model
 from tests.server_process import serving
 from tests.task_models import write_task_model
@@ -23,7 +24,7 @@ def served(tmp_path_factory):
     with torch.inference_mode():
         x = torch.from_numpy(ROWS[None])
         scores = forecaster.scored(x, initial_state(forecaster.state_init(), 1))[1][0].numpy()
-    with serving(repository) as server, Client(server.address) as client:
+    with serving(repository, *FLAGS) as server, Client(server.address) as client:
         yield client, scores, server
 
 
@@ -86,3 +87,26 @@ def test_a_model_without_scores_refuses(served):
     assert refused.value.field == "score_anomalies"
     with client.stream("plain") as stream, pytest.raises(InvalidRequest, match="score_anomalies"):
         stream.send(["a"], ROWS[:1], score_anomalies=True)
+
+
+def _counted(server):
+    """Rows that were scored, and those of them that lay within."""
+    found = {
+        sample.name: sample.value for sample in samples(server) if sample.labels.get("model") == "watched"
+    }
+    return np.array([found[f"statecast_rows_{name}_total"] for name in ("scored", "covered")])
+
+
+def test_coverage_of_the_scored_rows_is_counted(served):
+    """Those whose quantile position lies within the outermost levels; nothing of calls without scores."""
+    client, expected, server = served
+    before = _counted(server)
+    session = client.session("watched", "covered")
+    session.forecast(ROWS[:1])
+    session.forecast(ROWS[1:9], score_anomalies=True)
+    session.forecast(ROWS[9:], score_anomalies=True)
+    positions = expected[1:, 0]
+    levels = client.model("watched").quantile_levels
+    within = (positions >= min(levels)) & (positions <= max(levels))
+    assert 0 < within.sum() < np.isfinite(positions).sum()
+    assert (_counted(server) - before).tolist() == [np.isfinite(positions).sum(), within.sum()]
