@@ -19,7 +19,7 @@ def inspect(
     """Print what a model file says of itself."""
     from models.artifact import ArtifactError, unseal
 
-    file = _newest(path)
+    file = newest_file(path)
     try:
         _, manifest = unseal(file.read_bytes())
     except (OSError, ArtifactError) as error:
@@ -34,7 +34,7 @@ def inspect(
 _ROLES = {"future": "known ahead", "static": "static"}
 
 
-def _newest(path: Path) -> Path:
+def newest_file(path: Path) -> Path:
     """The file itself, that of a version's directory, or that of a model's highest version."""
     if not path.is_dir():
         return path

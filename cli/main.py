@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": "Serve a repository of forecasters over gRPC.",
     "stream": "Send rows to a server and print the forecasts that come back.",
     "diagnose": "Show how far back a network learns, what its gates do, how long it remembers.",
+    "backtest": "Stream a file of series through a model and score its forecasts; report and picture.",
     "inspect": "Print what a model file says of itself.",
     "sessions": "List, show, copy, reset, move and end the sessions of a server.",
     "store": "Check, compact and migrate the file that sessions outlive a server in.",

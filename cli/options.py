@@ -21,14 +21,15 @@ def options_of(
 
     The command receives the flags that were given, by field name and still as text, and the file:
     the model converts and checks them, as it does for a file's or an environment's values. A tuple
-    is written with commas. `switches` are parameters of the command itself, off where they are not given.
+    is written with commas, or its flag is given several times. `switches` are parameters of the command
+    itself, off where they are not given.
     """
 
     def decorate(command: Command) -> Callable[..., None]:
         def with_flags(config: Path | None = None, **flags: Any) -> None:
             on = {name: bool(flags.pop(name)) for name in switches}
             given = {
-                name: _parts(value) if _is_tuple(model.model_fields[name]) else value
+                name: _parts(value) if isinstance(value, list) else value
                 for name, value in flags.items()
                 if value is not None
             }
@@ -56,6 +57,8 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
         option = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, show_default=False)
         return _parameter(name, Annotated[bool | None, option])
     option = typer.Option(f"--{dashed}", help=help_text, metavar=_metavar(field), show_default=False)
+    if _is_tuple(field):
+        return _parameter(name, Annotated[list[str] | None, option])
     return _parameter(name, Annotated[str | None, option])
 
 
@@ -63,8 +66,8 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _parts(texts: list[str]) -> list[str]:
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
 def _plain(field: FieldInfo) -> Any:

@@ -1,27 +1,13 @@
 """A backtest's scores as people read them: a line for the model, and one for each baseline."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from training.score_names import METRICS
+from training.titles import head_of, title_of
 
-# What a terminal of 80 columns has room for, and how it is headed; the manifest holds all.
-SHOWN = {
-    "mae": "mae",
-    "rmse": "rmse",
-    "mase": "mase",
-    "smape": "smape",
-    "weighted_quantile_loss": "wQL",
-    "coverage": "coverage",
-    "accuracy": "accuracy",
-    "log_loss": "log_loss",
-}
-_TITLES = {
-    "": "model",
-    "arima": "ARIMA",
-    "holt_winters": "Holt-Winters",
-    "markov_chain": "Markov chain",
-    "markov_switching": "Markov switching",
-}
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def by_forecaster(backtest: Mapping[str, float]) -> dict[str, dict[str, float]]:
@@ -30,8 +16,23 @@ def by_forecaster(backtest: Mapping[str, float]) -> dict[str, dict[str, float]]:
     for name, value in backtest.items():
         metric = next((metric for metric in METRICS if name == metric or name.endswith(f"_{metric}")), name)
         prefix = name.removesuffix(metric).rstrip("_")
-        found.setdefault(_TITLES.get(prefix, prefix.replace("_", " ")), {})[metric] = value
+        found.setdefault(title_of(prefix), {})[metric] = value
     return found
+
+
+def score_table(backtest: Mapping[str, float], title: str) -> "Table":
+    """The model, and each baseline with the scores that it has."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    metrics = [metric for metric in METRICS if metric in backtest]
+    table.add_column()
+    for metric in metrics:
+        table.add_column(head_of(metric), justify="right")
+    for forecaster, scores in by_forecaster(backtest).items():
+        cells = [f"{scores[metric]:.4g}" if metric in scores else "" for metric in metrics]
+        table.add_row(forecaster, *cells)
+    return table
 
 
 def matrix_lines(matrix: Sequence[Sequence[float]]) -> list[str]:

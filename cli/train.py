@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cli.options import options_of
-from cli.scores import SHOWN, by_forecaster, matrix_lines
+from cli.scores import matrix_lines, score_table
 from training.processes import AnotherPublishes, started_by_torchrun
 from training.settings import SettingsError, TrainSettings
 
-if TYPE_CHECKING:
-    from rich.table import Table
+# Of the exit: trained and judged, and not good enough.
+_GATE_FAILED = 3
 
-    from models.manifest import Manifest
+if TYPE_CHECKING:
     from training.train import Published
 
 
@@ -48,6 +48,7 @@ def _on_each_device(settings: TrainSettings) -> None:
 def _run(settings: TrainSettings) -> "Published":
     try:
         from training.errors import DataError
+        from training.gates import GateError
         from training.parity import ParityError
         from training.train import train as run
     except ModuleNotFoundError as error:
@@ -56,11 +57,13 @@ def _run(settings: TrainSettings) -> "Published":
         return run(settings, progress=sys.stderr.isatty())
     except (DataError, ParityError) as error:
         _fail(str(error))
+    except GateError as error:
+        _fail(str(error), status=_GATE_FAILED)
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, status: int = 2) -> NoReturn:
     print(f"statecast train: {message}", file=sys.stderr)
-    raise SystemExit(2) from None
+    raise SystemExit(status) from None
 
 
 def _report(published: "Published", settings: TrainSettings) -> None:
@@ -73,25 +76,10 @@ def _report(published: "Published", settings: TrainSettings) -> None:
         f"{manifest.cell} on {summary.num_series} series, {summary.num_rows} rows, "
         f"{summary.num_missing} values missing; horizon {manifest.horizon}, every {manifest.frequency}"
     )
-    console.print(_score_table(manifest))
+    console.print(score_table(manifest.backtest, "backtest on the validation part"))
     if manifest.transition_matrix:
         of_what = "each label" if manifest.labels else "each bin of values, from the lowest"
         console.print(f"transitions of the Markov chain, a row for {of_what}, to the next:")
         console.print("\n".join(matrix_lines(manifest.transition_matrix)))
     console.print(f"parity: ONNX Runtime is within {manifest.parity_error:.1e} of torch (scaled units)")
     console.print(f"serve it:  statecast serve --repository {settings.repository}")
-
-
-def _score_table(manifest: "Manifest") -> "Table":
-    """The backtest: the model, and each baseline with the scores that it has."""
-    from rich.table import Table
-
-    table = Table(title="backtest on the validation part", title_justify="left")
-    metrics = [metric for metric in SHOWN if metric in manifest.backtest]
-    table.add_column()
-    for metric in metrics:
-        table.add_column(SHOWN[metric], justify="right")
-    for forecaster, scores in by_forecaster(manifest.backtest).items():
-        cells = [f"{scores[metric]:.4g}" if metric in scores else "" for metric in metrics]
-        table.add_row(forecaster, *cells)
-    return table

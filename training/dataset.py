@@ -80,8 +80,11 @@ class Dataset:
         return tuple(index for index, role in enumerate(self.roles) if role == "static")
 
 
-def read_dataset(settings: TrainSettings) -> Dataset:
+def read_dataset(settings: TrainSettings, *, check_lengths: bool = True) -> Dataset:
     """Read `settings.data` and set each series on the grid of `settings.freq`.
+
+    Args:
+        check_lengths: refuse a series that is too short to be trained on.
 
     Raises:
         DataError: names the row, the column or the series, what was expected and what was found.
@@ -89,7 +92,10 @@ def read_dataset(settings: TrainSettings) -> Dataset:
     table = read_table(settings.data, **names_of(settings), categorical=categorical_of(settings))
     check_required(table, settings)
     roles = roles_of(table, settings)
-    series = [series_of(table, name, members, roles, settings) for name, members in _by_series(table.ids)]
+    series = [
+        series_of(table, name, members, roles, settings, check_lengths=check_lengths)
+        for name, members in _by_series(table.ids)
+    ]
     return Dataset(table.features, tuple(series), table.categories, roles=roles)
 
 
@@ -159,6 +165,8 @@ def series_of(
     members: npt.NDArray[np.intp],
     roles: tuple[Role, ...],
     settings: TrainSettings,
+    *,
+    check_lengths: bool = True,
 ) -> SeriesData:
     """The series `name`, rows `members` of the table, on its grid.
 
@@ -177,13 +185,13 @@ def series_of(
     required = [table.features.index(feature) for feature in settings.required]
     _check_required(table, name, rows[:num_rows], values[:num_rows], steps[: num_rows - 1], required)
     seen = grid[:num_steps]
-    if settings.predicts != "series":
+    if check_lengths and settings.predicts != "series":
         _check_length(table, name, seen, settings)
     return SeriesData(
         id=name,
         times=_grid_times(times, steps, frequency)[:num_steps],
         values=seen,
-        validation_start=validation_start(num_steps, settings.horizon, settings.validation_fraction),
+        validation_start=max(validation_start(num_steps, settings.horizon, settings.validation_fraction), 0),
         ahead=grid[num_steps:] if num_steps < len(grid) else None,
     )
 

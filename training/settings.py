@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models.frequency import LONGEST_WINDOW, Frequency
 from models.manifest import Predicts, Task
+from training.gates import Gate, needs_fitted_baselines
+from training.score_names import INTERVAL_METRICS
 from training.task_options import DECODERS, check_task, with_defaults
 
 # A directory of the repository and a word in URLs and metrics.
@@ -117,6 +119,11 @@ class TrainSettings(BaseModel):
         "auto",
         description="scored beside the model: quick ones, all (ARIMA and so on), by the number of series",
     )
+    gate: tuple[str, ...] = Field(
+        (),
+        description="limits such as mase<1, coverage>0.75 or mase<seasonal_naive_mase (several times or "
+        "with commas): a model that breaks one is not published",
+    )
     missing_rate: float = Field(
         0.02, ge=0, lt=1, description="share of observations hidden in training, so that gaps are learned"
     )
@@ -167,9 +174,14 @@ class TrainSettings(BaseModel):
         """Rows of each segment whose forecasts are learned."""
         return min(self.origins or max(_TARGETS_A_SEGMENT // self.horizon, 4), self.segment_length)
 
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        return tuple(Gate.parse(text, labels=self.task != "regression") for text in self.gate)
+
     def fits_baselines(self, num_series: int) -> bool:
         """Whether baselines are scored that take seconds to fit for each series."""
-        return self.baselines == "all" or (self.baselines == "auto" and num_series <= _FEW_SERIES)
+        wanted = num_series <= _FEW_SERIES or needs_fitted_baselines(self.gates)
+        return self.baselines == "all" or (self.baselines == "auto" and wanted)
 
     @property
     def repository(self) -> Path:
@@ -246,7 +258,20 @@ class TrainSettings(BaseModel):
         if self.resume and self.work_dir is None:
             raise ValueError("resume: expected a work_dir that holds the checkpoint")
         check_task(self)
+        self._check_gates()
         return self
+
+    def _check_gates(self) -> None:
+        try:
+            gates = self.gates
+        except ValueError as error:
+            raise ValueError(f"gate: {error}") from error
+        if self.baselines == "quick" and needs_fitted_baselines(gates):
+            raise ValueError("gate: expected scores of quick baselines, as baselines is quick")
+        if self.task == "regression" and len(self.quantile_levels) < 2:
+            for gate in gates:
+                if {gate.score, gate.other} & {*INTERVAL_METRICS}:
+                    raise ValueError(f"gate: expected two quantile_levels or more for {gate.text}, found one")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

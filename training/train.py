@@ -12,6 +12,7 @@ from training.dataset import Dataset, summary
 from training.describe import manifest_for
 from training.export import to_onnx
 from training.fit import fit
+from training.gates import check_gates
 from training.parity import check_parity
 from training.publish import publish
 from training.read import read
@@ -33,6 +34,7 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
     """Read, fit, export, hold the file against torch, backtest, publish. Nothing is published on an error.
 
     Raises:
+        GateError: scores that do not keep the limits set; a work directory stays as it is.
         DataError: the file of series.
         SettingsError: the options.
         ParityError: the exported file computes something else than the fitted module.
@@ -40,6 +42,7 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
     dataset = read(settings)
     forecaster = fit(settings, dataset, progress=progress)
     content, manifest = export(settings, dataset, forecaster)
+    check_gates(settings.gates, manifest.backtest)
     beside = {WEIGHTS_FILE: packed(forecaster, manifest.digest)}
     version, path = publish(content, settings.repository, settings.name, beside)
     return Published(path, version, manifest)

@@ -98,3 +98,16 @@ def _time(text: str) -> np.datetime64:
         raise SettingsError(f"start: expected {expected}, found {text!r}") from None
     utc = time.astimezone(UTC) if time.tzinfo else time
     return np.datetime64(utc.replace(tzinfo=None), "us")
+
+
+def parse_interval(text: str) -> tuple[float, float]:
+    """Two levels, as 0.1,0.9.
+
+    Raises:
+        SettingsError: anything else.
+    """
+    try:
+        lower, upper = map(float, text.split(","))
+    except ValueError:
+        raise SettingsError(f"levels: expected two such as 0.1,0.9, found {text!r}") from None
+    return lower, upper

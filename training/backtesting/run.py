@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from rich.console import Console
+from rich.progress import track
 
 from models.artifact import unseal
 from models.manifest import Manifest
@@ -49,7 +51,12 @@ def held_out_scores(
 
 
 def backtest(
-    content: bytes, series: Sequence[SeriesData], judging: Judging | None = None, *, fitted: bool = False
+    content: bytes,
+    series: Sequence[SeriesData],
+    judging: Judging | None = None,
+    *,
+    fitted: bool = False,
+    progress: bool = False,
 ) -> Backtest:
     """Each series is streamed from its first row; forecasts from the judged part's start on are scored.
 
@@ -60,6 +67,7 @@ def backtest(
         series: `series_for` reads them from a file.
         judging: which forecasts; by default every one that lies in the validation parts.
         fitted: also score the baselines that statsmodels fits, which takes seconds for each series.
+        progress: show a bar on standard error.
 
     Raises:
         SettingsError: a classifier's file, or `judging` that does not fit the model.
@@ -69,7 +77,9 @@ def backtest(
         raise SettingsError(f"{manifest.name} gives probabilities of labels: expected a model of quantities")
     run = _Run(manifest, judging or Judging(), session_of(content))
     run.baselines = _baselines(series, run.judging, fitted)
-    for one in series:
+    for one in track(
+        series, "backtest, series by series", console=Console(stderr=True), disable=not progress
+    ):
         run.judge(one)
     return run.result()
 
