@@ -75,7 +75,9 @@ def backtest(
         )
         found = run(content, series, judging, fitted=baselines == "all", progress=sys.stderr.isatty())
         _check_judged(found, data, series)
-    except (OSError, ArtifactError) as error:
+    except OSError as error:
+        _fail(f"{error.filename or model}: {error.strerror}")
+    except ArtifactError as error:
         _fail(f"{model}: {error}")
     except (DataError, SettingsError) as error:
         _fail(str(error))

@@ -7,6 +7,7 @@ import numpy as np
 
 from training.backtesting.fans import Fan
 from training.backtesting.result import Backtest
+from training.titles import title_of
 
 # Blue and orange stay apart for every kind of colour-blindness (Okabe & Ito 2008); dashes and marks besides.
 INK, MUTED, GRID, BAND, CAME = "#1b1b1b", "#6f6f6f", "#d9d9d9", "#0072b2", "#d55e00"
@@ -38,7 +39,8 @@ def draw_coverage(axes: Any, found: Backtest) -> None:
         dash = ("-", *_DASHES)[at % 8]
         axes.plot(steps, found.coverages[:, at], color=BAND, ls=dash, marker="o", ms=3, label=label)
         axes.axhline(upper - lower, color=MUTED, lw=0.8, ls=":")
-    axes.set(xlabel="steps ahead", ylabel="share inside", ylim=(-0.03, 1.03))
+    axes.set(ylabel="share inside", ylim=(-0.03, 1.03))
+    _whole_steps(axes)
 
 
 def draw_reliability(axes: Any, found: Backtest) -> None:
@@ -57,8 +59,9 @@ def draw_errors(axes: Any, found: Backtest) -> None:
         style = {"color": MUTED, "lw": 1.0, "ls": _DASHES[(at - 1) % len(_DASHES)]}
         if not name:
             style = {"color": BAND, "lw": 2.0, "ls": "-"}
-        axes.plot(steps, pooled.by_step()[metric], label=name.replace("_", " ") or "model", **style)
-    axes.set(xlabel="steps ahead", ylabel=metric.upper())
+        axes.plot(steps, pooled.by_step()[metric], label=title_of(name), **style)
+    axes.set(ylabel=metric.upper())
+    _whole_steps(axes)
     axes.set_ylim(bottom=0)
 
 
@@ -91,10 +94,11 @@ def diagrams(found: Backtest) -> list[tuple[str, Callable[[Any, Backtest], None]
     return made
 
 
-def title_of(fan: Fan) -> str:
+def fan_title(fan: Fan) -> str:
     """Which series, and from when on."""
     rank = f"{fan.rank}: " if fan.rank else ""
-    return f"{rank}{fan.id}, {np.datetime_as_string(fan.times[0], unit='m').replace('T', ' ')}"
+    time = np.datetime_as_string(fan.times[0], unit="m").replace("T", " ").removesuffix(" 00:00")
+    return f"{rank}{fan.id}, {time}"
 
 
 def tidy(axes: Any, title: str) -> None:
@@ -115,3 +119,11 @@ def _format_times(axes: Any) -> None:
     locator = AutoDateLocator(minticks=3, maxticks=6)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.get_offset_text().set(size=8, color=MUTED)
+
+
+def _whole_steps(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("steps ahead")

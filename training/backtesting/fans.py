@@ -66,12 +66,9 @@ def fans_of(content: bytes, series: Sequence[SeriesData], found: Backtest) -> li
         one, score = by_id[ranked[place].id], f"{metric.upper()} {ranked[place].scores[metric]:.3g}"
         every = found.judging.origins(one, found.manifest)
         origins = np.unique(every[np.linspace(0, len(every) - 1, _NUM_ORIGINS).round().astype(int)])
-        fans = _forecasts(
-            stream_chunks(session, found.manifest, SeriesRows(one, found.manifest.row_layout)), origins, found
-        )
-        made += [
-            _fan(one, rank, score, origin, fan, found) for origin, fan in zip(origins, fans, strict=True)
-        ]
+        rows = SeriesRows(one, found.manifest.row_layout)
+        fans = _forecasts(stream_chunks(session, found.manifest, rows), origins, found)
+        made += [_fan(one, rank, score, at, fan, found) for at, fan in zip(origins, fans, strict=True)]
     return made
 
 

@@ -26,7 +26,7 @@ _VARIABLES = {
 def draw_picture(found: Backtest, fans: Sequence[Fan], path: Path) -> None:
     """Write a PNG: the fans, then errors, calibration and coverage."""
     pyplot = _pyplot()
-    panels = [(charts.title_of(fan), _fan_panel(fan, found)) for fan in fans]
+    panels = [(charts.fan_title(fan), _fan_panel(fan, found)) for fan in fans]
     panels += [(title, _panel(draw, found)) for title, draw in charts.diagrams(found)]
     num_rows = -(-len(panels) // _COLUMNS)
     size = (_PANEL[0] * _COLUMNS, _PANEL[1] * num_rows + 0.4)
@@ -62,7 +62,7 @@ def svg_of(draw: Callable[[Any], None], title: str, *, salt: str) -> str:
 
 
 def fan_svg(fan: Fan, found: Backtest, *, salt: str) -> str:
-    return svg_of(_fan_panel(fan, found), charts.title_of(fan), salt=salt)
+    return svg_of(_fan_panel(fan, found), charts.fan_title(fan), salt=salt)
 
 
 def diagram_svgs(found: Backtest) -> list[tuple[str, str]]:
@@ -87,7 +87,7 @@ def _embedded(text: str, title: str) -> str:
     text = re.sub(
         r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg role="img" aria-label="{escape(title)}" \1>', text
     )
-    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px sans-serif", text)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
     return text

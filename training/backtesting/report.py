@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.backtesting.charts import title_of as fan_title
+from training.backtesting.charts import fan_title
 from training.backtesting.fans import Fan
 from training.backtesting.picture import diagram_svgs, fan_svg
 from training.backtesting.result import Backtest
@@ -85,8 +85,8 @@ def _summary(found: Backtest) -> str:
         lines.append(f"{len(found.unjudged)} series are too short to be judged.")
     lines.append(
         f"{escape(manifest.cell)}, every {escape(manifest.frequency)}, a season of "
-        f"{found.season_length} steps; {manifest.digest}. Each row went through the exported file once, in order; each forecast is from "
-        "the rows before it alone."
+        f"{found.season_length} steps; {manifest.digest}. Each row went through the exported file once, in "
+        "order; each forecast is from the rows before it alone."
     )
     return "".join(f"<p{' class=quiet' if at else ''}>{line}</p>" for at, line in enumerate(lines))
 
