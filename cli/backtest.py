@@ -152,7 +152,7 @@ def _print(found: "Backtest", manifest: "Manifest") -> None:
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     title = (
         f"{manifest.name}: {found.num_forecasts} forecasts of {found.num_steps} steps, "
-        f"{len(found.by_series)} series, {found.first_time} to {found.last_time}"
+        f"{len(found.by_series)} series, {_shown(found.first_time)} to {_shown(found.last_time)}"
     )
     console.print(score_table(found.scores, title))
     if found.interval is not None and "coverage" in found.scores:
@@ -168,6 +168,12 @@ def _print(found: "Backtest", manifest: "Manifest") -> None:
         console.print(
             f"the model was trained on rows up to {last} UTC: it may have seen some of what it is judged by"
         )
+
+
+def _shown(time: "np.datetime64 | None") -> str:
+    import numpy as np
+
+    return np.datetime_as_string(time, unit="m").replace("T", " ") if time is not None else "-"
 
 
 def _as_time(time: object) -> "np.datetime64":

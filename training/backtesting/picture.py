@@ -83,6 +83,8 @@ def _embedded(text: str, title: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
+    # Every chart calls its groups the same.
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
     # As wide as its place; the view box keeps its shape.
     text = re.sub(
         r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg role="img" aria-label="{escape(title)}" \1>', text
