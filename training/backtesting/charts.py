@@ -86,7 +86,10 @@ def draw_months(axes: Any, found: Backtest) -> None:
 
 def diagrams(found: Backtest) -> list[tuple[str, Callable[[Any, Backtest], None]]]:
     """Titles and what draws them; of one level alone there are no intervals."""
-    made = [("Error by step ahead", draw_errors), ("Calibration", draw_reliability)]
+    made: list[tuple[str, Callable[[Any, Backtest], None]]] = [
+        ("Error by step ahead", draw_errors),
+        ("Calibration", draw_reliability),
+    ]
     if found.interval is not None:
         made.append(("Coverage by step ahead", draw_coverage))
         if len(found.months.count) > 1:
@@ -114,11 +117,12 @@ def tidy(axes: Any, title: str) -> None:
 
 
 def _format_times(axes: Any) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib import dates
 
-    locator = AutoDateLocator(minticks=3, maxticks=6)
+    # matplotlib 3.11 leaves them without annotations.
+    locator = dates.AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set(size=8, color=MUTED)
 
 
