@@ -11,7 +11,7 @@ from training.processes import AnotherPublishes, started_by_torchrun
 from training.settings import SettingsError, TrainSettings
 
 # Of the exit: trained and judged, and not good enough.
-_GATE_FAILED = 3
+GATE_FAILED = 3
 
 if TYPE_CHECKING:
     from training.train import Published
@@ -58,7 +58,7 @@ def _run(settings: TrainSettings) -> "Published":
     except (DataError, ParityError) as error:
         _fail(str(error))
     except GateError as error:
-        _fail(str(error), status=_GATE_FAILED)
+        _fail(str(error), status=GATE_FAILED)
 
 
 def _fail(message: str, status: int = 2) -> NoReturn:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from cli.options import options_of
+from cli.train import GATE_FAILED
 from training.settings import SettingsError
 from training.tune_settings import TuneSettings
 
@@ -73,6 +74,7 @@ def _run(settings: TuneSettings) -> "Tuned":
 
 
 def _publish(tuned: "Tuned") -> int:
+    from training.gates import GateError
     from training.parity import ParityError
     from training.train import train
 
@@ -80,6 +82,8 @@ def _publish(tuned: "Tuned") -> int:
         published = train(tuned.settings, progress=sys.stderr.isatty())
     except ParityError as error:
         _fail(str(error))
+    except GateError as error:
+        _fail(str(error), GATE_FAILED)
     print(f"published {published.path}", file=sys.stderr)
     return published.version
 
@@ -118,6 +122,6 @@ def _summary(tuned: "Tuned") -> dict[str, Any]:
     }
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, status: int = 2) -> NoReturn:
     print(f"statecast tune: {message}", file=sys.stderr)
-    raise SystemExit(2) from None
+    raise SystemExit(status) from None

@@ -47,6 +47,7 @@ _FREE_ON_RESUME = {
     "work_dir",
     "resume",
     "baselines",
+    "gate",
 } | {
     "devices",
     "logger",

@@ -27,7 +27,7 @@ STUDY_FILE = "tune.db"
 _OPTIONS = "options"
 # What may differ between the workers of a study, and between a study and its continuation.
 _FREE = {"data", "output", "threads", "work_dir", "resume", "baselines", "logger", "log_dir", "tracking_uri"}
-_FREE |= {"cache_dir"}
+_FREE |= {"cache_dir", "gate"}
 # A backtest's score, but for the loss that is there without one.
 _LOSS = "val_loss"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
