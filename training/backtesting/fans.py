@@ -58,7 +58,8 @@ def fans_of(content: bytes, series: Sequence[SeriesData], found: Backtest) -> li
     )
     if not ranked:
         return []
-    chosen = {0: "best", (len(ranked) - 1) // 2: "median", len(ranked) - 1: "worst"}
+    # Of two series, the median is one of the others.
+    chosen = {(len(ranked) - 1) // 2: "median"} | {0: "best", len(ranked) - 1: "worst"}
     names = {at: name if len(ranked) > 1 else "" for at, name in chosen.items()}
     session = session_of(content)
     made = []
