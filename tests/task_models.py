@@ -45,6 +45,12 @@ TASKS: dict[str, dict[str, Any]] = {
     },
     "next-symbol": CASES["next-symbol"],
     "watched": {"calibrate": True, "anomaly": True},
+    # Everything that a regression can have: 2 and 3 are static, 1 is known ahead.
+    "whole": {
+        "num_features": 4, "categories": (0, 0, 0, 3), "future": (1,), "static": (2, 3), "reads_time": True,
+        "frequency": "h", "seasons": (2, 4), "window": 8, "maps_window": True, "calibrate": True,
+        "anomaly": True,
+    },
 }  # fmt: skip
 
 
@@ -61,6 +67,10 @@ def forecaster_of(**options: Any) -> Forecaster:
         for name, parameter in made.head.named_parameters():
             if name != "freedom":
                 parameter.mul_(10.0).add_(0.01)
+        # What starts at zero would hide what it is multiplied with.
+        for part in (made.skip, made.future):
+            for parameter in part.parameters() if part is not None else ():
+                parameter.add_(torch.linspace(-0.1, 0.1, parameter.numel()).reshape(parameter.shape))
     return made
 
 

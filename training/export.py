@@ -181,6 +181,8 @@ def _close_bodies(model: onnx.ModelProto) -> None:
 
 def _check_fused(model: onnx.ModelProto, forecaster: Forecaster | Ensemble) -> None:
     expected = sum(map(_expected_operators, forecaster.members), Counter[str]())
+    if isinstance(forecaster, Ensemble) and forecaster.watch is not None:
+        expected += layer_operators(forecaster.watch)
     found = Counter(node.op_type for graph in _graphs(model.graph) for node in graph.node)
     for operator in sorted(RECURRENT):
         if found[operator] != expected[operator]:
