@@ -76,8 +76,10 @@ class Inputs(nn.Module):
         self.calendar = Calendar(Frequency.parse(frequency)) if layout.reads_time else None
         self.remembered = Remembered(len(self.static)) if self.static else None
         self.ahead = Ahead(len(layout.future) * layout.horizon) if layout.future else None
-        self.register_buffer("static_mean", torch.zeros(len(self.static_numbers), dtype=torch.float64))
-        self.register_buffer("static_deviation", torch.ones(len(self.static_numbers), dtype=torch.float64))
+        num = len(self.static_numbers)
+        for name, value in (("static_mean", 0.0), ("static_deviation", 1.0)):
+            standard = torch.full((num,), value, dtype=torch.float64)
+            self.register_buffer(name, standard, persistent=num > 0)
 
     @property
     def size(self) -> int:

@@ -1,9 +1,11 @@
 """A search for the best options: Optuna's trials, each a training run; a study outlives its workers."""
 
+import fcntl
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from training.tune_settings import HEARTBEAT_S, TuneSettings
 
 STUDY_FILE = "tune.db"
 _OPTIONS = "options"
+_SQLITE = "sqlite:///"
 # What may differ between the workers of a study, and between a study and its continuation.
 _FREE = {"data", "output", "threads", "work_dir", "resume", "baselines", "logger", "log_dir", "tracking_uri"}
 _FREE |= {"cache_dir", "gate"}
@@ -143,26 +146,32 @@ def _storage(settings: TuneSettings) -> optuna.storages.BaseStorage | None:
         if "://" not in name:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             return optuna.storages.JournalStorage(JournalFileBackend(name))
-        return _database(name)
+        with _alone(name):
+            return _database(name)
     except Exception as error:  # drivers that are not installed, addresses that are none, files that are not
         raise SettingsError(f"storage: {str(error).splitlines()[0]}, found {name!r}") from error
 
 
 def _database(name: str) -> optuna.storages.RDBStorage:
-    """Workers that start together all find no tables and make them: all but one fail, and look again."""
-    for last in (False, False, True):
-        try:
-            return optuna.storages.RDBStorage(
-                name,
-                heartbeat_interval=HEARTBEAT_S,
-                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
-                # Workers write beside each other; SQLite lets one at a time.
-                engine_kwargs={"connect_args": {"timeout": 60}} if name.startswith("sqlite") else {},
-            )
-        except Exception as error:
-            if last or "already exists" not in str(error):
-                raise
-    raise AssertionError("unreachable")
+    return optuna.storages.RDBStorage(
+        name,
+        heartbeat_interval=HEARTBEAT_S,
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
+        # Workers write beside each other; SQLite lets one at a time.
+        engine_kwargs={"connect_args": {"timeout": 60}} if name.startswith(_SQLITE) else {},
+    )
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Workers that start together would each make the tables of an SQLite file: one after the other."""
+    if not name.startswith(_SQLITE):
+        yield
+        return
+    path = Path(name.removeprefix(_SQLITE))
+    with path.with_name(f"{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _objective(trial: optuna.Trial, settings: TuneSettings, space: SearchSpace, dataset: Dataset) -> float:

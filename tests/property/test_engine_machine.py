@@ -44,7 +44,7 @@ WITHIN = st.integers(0, 2)
 FRAMES = st.lists(
     st.tuples(
         st.lists(ENTRIES, min_size=1, max_size=4),
-        st.sampled_from(Reply),
+        st.sampled_from([Reply.NONE, Reply.LAST, Reply.EACH]),
         st.sampled_from([True, True, True, False]),
     ),
     min_size=1,
