@@ -91,7 +91,7 @@ class Process:
 
     def put(self, name: str, exported: bytes) -> None:
         """Open a session as it was exported; nothing may be under way."""
-        record = record_of(parse(exported), name, self._engine.manifest)
+        record = record_of(parse(exported, ""), name, self._engine.manifest)
         self._ask(self.worker.admin.write(record, replace=False))
 
     def _ask(self, call: Coroutine[Any, Any, T]) -> T:
