@@ -141,8 +141,6 @@ class Forecaster(nn.Module):
         if rows is not None:
             hidden = hidden.index_select(1, rows)
         hidden = self.dropout(hidden)
-        if self.watch is not None:  # it has no part in training
-            after |= {name: state[name] for name in self.watch.state_init()}
         return self.decoder(hidden), self._unit(sight, hidden, rows), after
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -163,7 +161,7 @@ class Forecaster(nn.Module):
         return spread.raw, scores, {**after, **watched}
 
     def spread(self, x: Tensor, state: State) -> tuple[Spread, State]:
-        """The model's own forecast after each row, as a watch reads it, and the next state but a watch's."""
+        """The model's own forecast after each row, as a watch reads it, and the next state; see `scaled`."""
         hidden, sight, after = self._advance(x, state)
         unit = self._unit(sight, hidden)
         assert unit is not None  # a target that is watched is a number
@@ -201,7 +199,7 @@ class Forecaster(nn.Module):
         """At some rows, whose `hidden` (B, R, H) is given, or at all T."""
         unit = sight.unit
         if unit is not None and rows is not None:
-            unit = Unit(*(part.index_select(1, rows) for part in (unit.location, unit.scale, unit.mean)))
+            unit = unit.at(rows)
         if self.skip is not None:
             assert self.inputs.window is not None
             assert sight.values is not None
@@ -220,10 +218,7 @@ class Forecaster(nn.Module):
 
     def advance(self, x: Tensor, state: State) -> State:
         """The next state alone; see `scaled`."""
-        after = self._advance(x, state)[-1]
-        if self.watch is not None:  # it looks back at forecasts, and none is made
-            after |= {name: state[name] for name in self.watch.state_init()}
-        return after
+        return self._advance(x, state)[-1]
 
     def _spread(self, numbers: Tensor, unit: Unit) -> Spread:
         """The forecast about a point near it, where small differences keep their digits."""
@@ -264,7 +259,11 @@ class Forecaster(nn.Module):
         return torch.stack(forecasts, dim=1), state
 
     def _advance(self, x: Tensor, state: State) -> tuple[Tensor, Sight, State]:
-        """The recurrent output (B, T, H), what is known at each row besides, and the next state."""
+        """The recurrent output (B, T, H), what is known at each row besides, and the next state.
+
+        A watch's states are as they were: it looks back at forecasts, and none is made here.
+        """
         inputs, sight, after = self.inputs(x, state)
         hidden, cell_after = self.cell.sequence(inputs, state)
-        return hidden, sight, {**cell_after, **after}
+        watched = {name: state[name] for name in self.watch.state_init()} if self.watch else {}
+        return hidden, sight, {**cell_after, **after, **watched}

@@ -33,6 +33,10 @@ class Unit:
     scale: Tensor
     mean: Tensor
 
+    def at(self, rows: Tensor) -> "Unit":
+        """That of some rows, by index (R,), of one of each row, (B, T, ...)."""
+        return Unit(*(part.index_select(1, rows) for part in (self.location, self.scale, self.mean)))
+
 
 @dataclass(frozen=True)
 class Moments:
