@@ -11,7 +11,8 @@ from training.settings import SettingsError, TrainSettings
 
 # In the extra `log`; MLflow's client alone writes runs.
 _PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
-_MLFLOW_URI = "MLFLOW_TRACKING_URI"
+# As the process was started: MLflow puts there itself where its last run went.
+_MLFLOW_URI = os.environ.get("MLFLOW_TRACKING_URI")
 
 
 def loggers(settings: TrainSettings) -> list[Logger]:
@@ -35,7 +36,7 @@ def _make(name: str, settings: TrainSettings) -> Logger:
     directory = settings.log_dir or (settings.work_dir or Path.cwd()) / "logs"
     if name == "tensorboard":
         return TensorBoardLogger(directory, name=settings.name)
-    uri = settings.tracking_uri or os.environ.get(_MLFLOW_URI) or (directory / "mlflow").resolve().as_uri()
+    uri = settings.tracking_uri or _MLFLOW_URI or (directory / "mlflow").resolve().as_uri()
     # MLflow 3 reports its use to its makers unless told not to before it is loaded.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     if uri.startswith("file:"):

@@ -1,6 +1,7 @@
 """What a run tells TensorBoard and MLflow."""
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,20 @@ def test_tensorboard_has_the_losses_of_each_epoch(tmp_path: Path) -> None:
         assert all(scalar.value > 0 for scalar in found.Scalars(name))
 
 
+@pytest.mark.skipif("MLFLOW_TRACKING_URI" in os.environ, reason="MLFLOW_TRACKING_URI says where runs go")
 def test_mlflow_has_the_options_and_the_losses(tmp_path: Path) -> None:
     """Files in the work directory hold a finished run: its options, and each epoch's losses."""
     from mlflow.tracking import MlflowClient
 
-    _fit(tmp_path, logger=("mlflow",), work_dir=tmp_path / "work", hidden_size=5)
-    client = MlflowClient((tmp_path / "work/logs/mlflow").as_uri())
-    experiment = client.get_experiment_by_name("waves")
-    assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id])
-    assert (run.data.params["hidden_size"], run.info.status) == ("5", "FINISHED")
-    assert len(client.get_metric_history(run.info.run_id, "val_loss")) == 2
+    # The second has a directory of its own, though MLflow remembers the first's.
+    for name, hidden_size in (("first", 5), ("second", 6)):
+        _fit(tmp_path, logger=("mlflow",), work_dir=tmp_path / name, hidden_size=hidden_size)
+        client = MlflowClient((tmp_path / name / "logs/mlflow").as_uri())
+        experiment = client.get_experiment_by_name("waves")
+        assert experiment is not None
+        (run,) = client.search_runs([experiment.experiment_id])
+        assert (run.data.params["hidden_size"], run.info.status) == (str(hidden_size), "FINISHED")
+        assert len(client.get_metric_history(run.info.run_id, "val_loss")) == 2
 
 
 def test_a_logger_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
