@@ -55,6 +55,11 @@ class TrainingSummary(_Frozen):
     num_missing: int = Field(ge=0, description="target values missing, gaps in time included")
     first_time: datetime
     last_time: datetime
+    refit: bool = Field(
+        False,
+        description="fitted again with the validation parts, after the scores of `Manifest.backtest`, which "
+        "are those of the fit without them",
+    )
 
 
 class StartedFrom(_Frozen):

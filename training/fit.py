@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ _FREE_ON_RESUME = {
     "resume",
     "baselines",
     "gate",
+    "refit",
 } | {
     "devices",
     "logger",
@@ -148,18 +150,49 @@ def fit(
     settings: TrainSettings, dataset: Dataset, *, progress: bool = False, watchers: Sequence[Callback] = ()
 ) -> Forecaster | Ensemble:
     """As many forecasters as the options want members, each from a seed of its own; see `fit_one`."""
+    fitted = [
+        fit_one(own, dataset, start, progress=progress, watchers=watchers)
+        for own, start in _members(settings)
+    ]
+    return _together(settings, fitted)
+
+
+def fit_to_all(
+    settings: TrainSettings, dataset: Dataset, num_epochs: Sequence[int], *, progress: bool = False
+) -> Forecaster | Ensemble:
+    """The same forecasters once more from their beginning, the validation parts learned from as well.
+
+    Args:
+        num_epochs: that each member learns for; the step size falls as if there were `max_epochs`.
+    """
+    whole = replace(
+        dataset, series=tuple(replace(one, validation_start=len(one.times)) for one in dataset.series)
+    )
+    fitted = [
+        _fit_to_all(own, whole, start, num, progress=progress)
+        for (own, start), num in zip(_members(settings), num_epochs, strict=True)
+    ]
+    return _together(settings, fitted)
+
+
+def _members(settings: TrainSettings) -> Iterator[tuple[TrainSettings, Version | None]]:
+    """Each member's options, and what it starts from."""
     start = read_version(settings)
     if settings.members == 1:
-        return fit_one(settings, dataset, start, progress=progress, watchers=watchers)
-    fitted = []
+        yield settings, start
+        return
     for member in range(settings.members):
         directory = settings.work_dir and settings.work_dir / f"member{member}"
         update = {"seed": settings.seed + member, "work_dir": directory, "members": 1}
         # The mean is watched, not a member.
         own = settings.model_copy(update={**update, "calibrate": False, "anomaly": False})
-        from_own = start and of_member(start, member)
-        fitted.append(fit_one(own, dataset, from_own, progress=progress, watchers=watchers))
-    return Ensemble(fitted, calibrate=settings.calibrate, anomaly=settings.anomaly)
+        yield own, start and of_member(start, member)
+
+
+def _together(settings: TrainSettings, members: Sequence[Forecaster]) -> Forecaster | Ensemble:
+    if settings.members == 1:
+        return members[0]
+    return Ensemble(members, calibrate=settings.calibrate, anomaly=settings.anomaly)
 
 
 def fit_one(
@@ -180,42 +213,18 @@ def fit_one(
         AnotherPublishes: in all processes but the first, where torchrun started several.
     """
     with _quiet(), _threads(settings.threads), _work_dir(settings) as directory:
-        lightning.seed_everything(settings.seed, verbose=False)
-        forecaster = build_for(settings, dataset)
-        if start is not None:
-            start_from(forecaster, start, dataset)
-        module = ForecasterModule(
-            forecaster,
-            learning_rate=settings.learning_rate,
-            missing_rate=settings.missing_rate,
-            required=tuple(dataset.features.index(name) for name in settings.required),
-            seed=settings.seed,
-            teacher_forcing=settings.teacher_forcing,
-            num_epochs=settings.max_epochs,
-            num_origins=settings.origins_a_segment,
-        )
+        module = _module(settings, dataset, start)
         last = _last_checkpoint(settings, directory)
-        callbacks: list[Callback] = [
+        callbacks = [
             EarlyStopping("val_loss", patience=settings.patience),
             ModelCheckpoint(directory, "best", monitor="val_loss", enable_version_counter=False),
             # `save_last` would copy the best one; a run goes on from where it was. After "best", to note it.
             ModelCheckpoint(directory, "last", enable_version_counter=False),
+            *_callbacks(settings, settings.max_epochs, progress=progress),
+            *watchers,
         ]
-        if settings.gradient_clip_value is not None:
-            callbacks.append(ClipValues(settings.gradient_clip_value))
-        if progress and rank() == 0:
-            callbacks.append(EpochProgress(settings.max_epochs))
-        trainer = lightning.Trainer(
-            **hardware(settings),
-            max_epochs=settings.max_epochs,
-            gradient_clip_val=settings.gradient_clip,
-            callbacks=[*callbacks, *watchers],
-            default_root_dir=directory,
-            logger=loggers(settings) or False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            reload_dataloaders_every_n_epochs=1,
+        trainer = _trainer(
+            settings, directory, callbacks, settings.max_epochs, logger=loggers(settings) or False
         )
         trainer.fit(module, datamodule=_Segments(settings, dataset), ckpt_path=last)
         if num_processes() > 1:
@@ -225,6 +234,69 @@ def fit_one(
         state = torch.load(directory / CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(state)
     return module.forecaster.cpu().eval()
+
+
+def _fit_to_all(
+    settings: TrainSettings, dataset: Dataset, start: Version | None, num_epochs: int, *, progress: bool
+) -> Forecaster:
+    """The last epoch's weights: nothing is left to choose by."""
+    with (
+        _quiet(),
+        _threads(settings.threads),
+        tempfile.TemporaryDirectory(prefix="statecast-train-") as directory,
+    ):
+        module = _module(settings, dataset, start)
+        callbacks = _callbacks(settings, num_epochs, progress=progress)
+        trainer = _trainer(
+            settings, Path(directory), callbacks, num_epochs, limit_val_batches=0, enable_checkpointing=False
+        )
+        trainer.fit(module, datamodule=_Segments(settings, dataset))
+    return module.forecaster.cpu().eval()
+
+
+def _module(settings: TrainSettings, dataset: Dataset, start: Version | None) -> ForecasterModule:
+    """With starting weights; seeds torch's and numpy's global random streams."""
+    lightning.seed_everything(settings.seed, verbose=False)
+    forecaster = build_for(settings, dataset)
+    if start is not None:
+        start_from(forecaster, start, dataset)
+    return ForecasterModule(
+        forecaster,
+        learning_rate=settings.learning_rate,
+        missing_rate=settings.missing_rate,
+        required=tuple(dataset.features.index(name) for name in settings.required),
+        seed=settings.seed,
+        teacher_forcing=settings.teacher_forcing,
+        num_epochs=settings.max_epochs,
+        num_origins=settings.origins_a_segment,
+    )
+
+
+def _callbacks(settings: TrainSettings, num_epochs: int, *, progress: bool) -> list[Callback]:
+    callbacks: list[Callback] = []
+    if settings.gradient_clip_value is not None:
+        callbacks.append(ClipValues(settings.gradient_clip_value))
+    if progress and rank() == 0:
+        callbacks.append(EpochProgress(num_epochs))
+    return callbacks
+
+
+def _trainer(
+    settings: TrainSettings, directory: Path, callbacks: Sequence[Callback], num_epochs: int, **more: Any
+) -> lightning.Trainer:
+    options: dict[str, Any] = {
+        **hardware(settings),
+        "logger": False,
+        "gradient_clip_val": settings.gradient_clip,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "reload_dataloaders_every_n_epochs": 1,
+        **more,
+    }
+    return lightning.Trainer(
+        max_epochs=num_epochs, callbacks=list(callbacks), default_root_dir=directory, **options
+    )
 
 
 class _Segments(lightning.LightningDataModule):

@@ -115,6 +115,11 @@ class TrainSettings(BaseModel):
     validation_fraction: float = Field(
         0.1, gt=0, le=0.5, description="share of each series' end kept for early stopping and the backtest"
     )
+    refit: bool = Field(
+        False,
+        description="once its scores are taken, train again for as long with the validation parts too, and "
+        "publish that",
+    )
     baselines: Literal["auto", "quick", "all"] = Field(
         "auto",
         description="scored beside the model: quick ones, all (ARIMA and so on), by the number of series",

@@ -110,6 +110,7 @@ def check_task(settings: "TrainSettings") -> None:
             "two or more, as calibrate and anomaly go by the distance between them",
             s.quantile_levels,
         ),
+        (s.devices == 1 or not s.refit, "refit", "no, with several devices", s.refit),
         (s.target not in s.categorical, "categorical", "covariates, not the target", s.target),
         *_role_rules(s),
         (not is_text or s.task == "next-symbol", "task", "next-symbol for a plain text", s.task),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from onnx import ModelProto
+
 from models.artifact import seal
 from models.ensemble import Ensemble
 from models.forecaster import Forecaster
@@ -11,8 +13,9 @@ from training.backtesting.run import held_out_scores
 from training.dataset import Dataset, summary
 from training.describe import manifest_for
 from training.export import to_onnx
-from training.fit import fit
+from training.fit import fit, fit_to_all
 from training.gates import check_gates
+from training.learned_epochs import LearnedEpochs
 from training.parity import check_parity
 from training.publish import publish
 from training.read import read
@@ -40,9 +43,13 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
         ParityError: the exported file computes something else than the fitted module.
     """
     dataset = read(settings)
-    forecaster = fit(settings, dataset, progress=progress)
+    learned = LearnedEpochs()
+    forecaster = fit(settings, dataset, progress=progress, watchers=[learned])
     content, manifest = export(settings, dataset, forecaster)
     check_gates(settings.gates, manifest.backtest)
+    if settings.refit:
+        forecaster = fit_to_all(settings, dataset, learned.num_epochs, progress=progress)
+        content, manifest = _refitted(settings, dataset, forecaster, manifest)
     beside = {WEIGHTS_FILE: packed(forecaster, manifest.digest)}
     version, path = publish(content, settings.repository, settings.name, beside)
     return Published(path, version, manifest)
@@ -52,6 +59,31 @@ def export(
     settings: TrainSettings, dataset: Dataset, forecaster: Forecaster | Ensemble
 ) -> tuple[bytes, Manifest]:
     """A fitted forecaster as a file's bytes, held against torch and scored; and its manifest.
+
+    Raises:
+        ParityError: the exported file computes something else than the fitted module.
+    """
+    model, manifest = _exported(settings, dataset, forecaster)
+    fitted = settings.fits_baselines(len(dataset.series))
+    backtest = held_out_scores(seal(model, manifest), dataset.series, fitted=fitted)
+    scored = manifest.model_copy(update={"backtest": backtest})
+    return seal(model, scored), scored
+
+
+def _refitted(
+    settings: TrainSettings, dataset: Dataset, forecaster: Forecaster | Ensemble, before: Manifest
+) -> tuple[bytes, Manifest]:
+    """As `export`, with the scores of the fit that had not seen what it was scored on."""
+    model, manifest = _exported(settings, dataset, forecaster)
+    training = manifest.training.model_copy(update={"refit": True})
+    told = manifest.model_copy(update={"backtest": before.backtest, "training": training})
+    return seal(model, told), told
+
+
+def _exported(
+    settings: TrainSettings, dataset: Dataset, forecaster: Forecaster | Ensemble
+) -> tuple[ModelProto, Manifest]:
+    """Held against torch, not scored.
 
     Raises:
         ParityError: the exported file computes something else than the fitted module.
@@ -71,11 +103,8 @@ def export(
         parity_error=check_parity(model.SerializeToString(), forecaster, settings.seed),
     )
     start = read_version(settings)
-    fitted = settings.fits_baselines(len(dataset.series))
     update = {
-        "backtest": held_out_scores(seal(model, manifest), dataset.series, fitted=fitted),
         "transition_matrix": transition_matrix(manifest, dataset.series),
         "started_from": start and start.started_from,
     }
-    scored = manifest.model_copy(update=update)
-    return seal(model, scored), scored
+    return model, manifest.model_copy(update=update)
