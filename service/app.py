@@ -55,7 +55,7 @@ from statecast.v1 import (
 )
 
 if TYPE_CHECKING:
-    from service.web.http_server import HttpServer
+    from service.web.http_port import HttpPort
 
 _log = structlog.get_logger()
 
@@ -117,7 +117,7 @@ class Server:
         self._clock = clock
         self._failed = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
-        self._http: HttpServer | None = None
+        self._http: HttpPort | None = None
         self._is_ready = False
         self._requests = RequestCounts()
         self._tracing = Tracing(settings.trace, settings.trace_ratio, clock) if settings.trace else None
@@ -176,17 +176,17 @@ class Server:
         self._is_ready = True
         return f"{host}:{port}"
 
-    def _open_http(self) -> "HttpServer":
+    def _open_http(self) -> "HttpPort":
         # Loaded where it is asked for: a tenth of a second.
-        from service.web.http_server import HttpServer
-        from service.web.probes import routes
+        from service.web.http_port import HttpPort
 
         def is_ready() -> bool:
             return self._is_ready and not self._failed.is_set()
 
-        registry = registry_of(self._catalog, self._requests, is_ready) if self._has_metrics else None
-        http = HttpServer(self._settings.http_address, routes(registry, is_ready))
-        _log.info("http", address=http.address, metrics=self._has_metrics)
+        registry = registry_of(self._catalog, self._requests, is_ready)
+        http = HttpPort(self._settings, registry, self._authenticator, is_ready)
+        if http.private_target is not None:
+            self._grpc.add_insecure_port(http.private_target)
         return http
 
     def _listen(self, address: str) -> int:
@@ -305,13 +305,6 @@ class Server:
     def _has_reflection(self) -> bool:
         chosen = self._settings.reflection
         return self._is_guarded if chosen is None else chosen
-
-    @property
-    def _has_metrics(self) -> bool:
-        settings = self._settings
-        if settings.metrics is None:
-            return settings.insecure or is_local(settings.http_address)
-        return settings.metrics
 
     def _gates(self) -> list[Gate]:
         """None on a machine's own address without tokens: calls there cost what they did."""

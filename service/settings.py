@@ -82,12 +82,18 @@ class Settings(BaseSettings):
     )
     http_address: str = Field(
         "",
-        description="host:port of /livez, /readyz and /metrics; port 0 takes a free one, empty is off",
+        description="host:port of the page, /livez, /readyz and /metrics; port 0 takes a free one, empty "
+        "is off",
     )
     metrics: bool | None = Field(
         None,
         description="answer /metrics; if unsaid, where only this machine can reach http_address, or with "
         "insecure",
+    )
+    page: bool | None = Field(
+        None,
+        description="show the page of live streams, sessions and models on http_address; if unsaid, where "
+        "only this machine can reach it",
     )
     trace: str = Field(
         "",

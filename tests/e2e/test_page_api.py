@@ -1,0 +1,220 @@
+"""The page's port: its files, its calls, and whom it answers."""
+
+import json
+import signal
+
+import pytest
+
+import statecast
+from statecast.v1 import forecast_pb2, model_pb2, session_pb2
+from tests.http_api import FORECAST, SESSIONS, Events, ask, call
+from tests.http_port import FLAGS, address_of, fetch, samples
+from tests.server_process import serving
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def server(repository):
+    with serving(repository, *FLAGS) as running:
+        yield running
+
+
+def test_the_page_is_files_that_run_nothing_from_elsewhere(server):
+    """With a policy that allows scripts and styles of files alone."""
+    status, headers, content = ask(server, "GET", "/")
+    assert status == 200
+    assert b"<title>" in content
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert "unsafe" not in headers["content-security-policy"]
+
+
+def test_a_file_that_has_not_changed_is_not_sent_again(server):
+    """Its tag is that of its content."""
+    _, headers, _ = ask(server, "GET", "/")
+    status, _, content = ask(server, "GET", "/", headers={"If-None-Match": headers["etag"]})
+    assert (status, content) == (304, b"")
+    assert ask(server, "GET", "/", headers={"If-None-Match": '"another"'})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/assets/absent.js",
+        "/assets/",
+        "/assets/../gateway.py",
+        "/assets/..%2fgateway.py",
+        "/assets/%2e%2e/%2e%2e/settings.py",
+        "/assets//etc/passwd",
+        "/assets/%2fetc/hostname.txt",
+        "/assets/views",
+        "/assets/index.html%00.js",
+    ],
+)
+def test_files_of_the_page_alone_are_answered(server, path):
+    """Nothing beside the folder, whatever the path is written like."""
+    assert ask(server, "GET", path)[0] == 404
+
+
+def test_a_call_is_that_of_grpc(server):
+    """The same request and answer, as JSON: names of the protocol, long numbers as text, all fields there."""
+    rows = [{"values": [1.0]}, {"values": ["NaN"]}, {"values": [2.5]}]
+    status, answer = call(server, FORECAST, {"model": "gru", "session_id": "json", "rows": rows})
+    assert status == 200
+    assert (answer["position"], answer["model_version"], answer["num_skipped"]) == ("3", "1", "0")
+    assert answer["quantile_levels"] == [0.1, 0.5, 0.9]
+    with statecast.Client(server.address) as client:
+        expected = client.session("gru", "grpc").forecast([1.0, float("nan"), 2.5])
+    assert answer["forecasts"][0]["values"] == pytest.approx(
+        expected.forecasts[-1].values.ravel().tolist(), rel=1e-6
+    )
+    status, found = call(server, f"{SESSIONS}GetSession", {"model": "gru", "session_id": "json"})
+    assert status == 200
+    assert (found["session"]["position"], found["session"]["place"]) == ("3", "SESSION_PLACE_MEMORY")
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "status", "error"),
+    [
+        (FORECAST, {"model": "none", "session_id": "s", "rows": [{"values": [1]}]}, 404,
+         {"code": "NOT_FOUND", "field": "model"}),
+        (FORECAST, {"model": "gru", "session_id": "s", "rows": [{"values": [1, 2, 3]}]}, 400,
+         {"code": "INVALID_ARGUMENT", "field": "rows[0].values"}),
+        (FORECAST, {"model": "gru", "session_id": "s", "rows": [{"values": [1]}], "position": 9}, 409,
+         {"code": "ABORTED", "committed_position": "0"}),
+        (FORECAST, {"no_such_field": 1}, 400, {"code": "INVALID_ARGUMENT"}),
+        (f"{SESSIONS}GetSession", {"model": "gru", "session_id": "absent"}, 404, {"code": "NOT_FOUND"}),
+        (f"{SESSIONS}Nonsense", {}, 404, {"code": "UNIMPLEMENTED"}),
+        ("statecast.v1.ForecastService/StreamForecasts", {}, 404, {"code": "UNIMPLEMENTED"}),
+        ("grpc.health.v1.Health/Check", {}, 404, {"code": "UNIMPLEMENTED"}),
+        ("inference.GRPCInferenceService/ServerLive", {}, 404, {"code": "UNIMPLEMENTED"}),
+    ],
+)  # fmt: skip
+def test_an_error_says_what_grpc_says(server, name, message, status, error):
+    """Code, words, and the field that is wrong."""
+    found, answer = call(server, name, message)
+    assert found == status
+    assert answer["message"]
+    assert {key: answer[key] for key in error} == error
+
+
+def test_every_call_but_streams_of_requests_is_there(server):
+    """A call that is added to the protocol is answered without a word here."""
+    for file in (forecast_pb2, session_pb2, model_pb2):
+        for service in file.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                if method.client_streaming or method.server_streaming:
+                    continue
+                _, answer = call(server, f"{service.full_name}/{method.name}", {"model": "none"})
+                assert answer.get("code") != "UNIMPLEMENTED", method.full_name
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 415),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "multipart/form-data; boundary=b"}, 415),
+        ({**JSON, "Sec-Fetch-Site": "cross-site"}, 403),
+        ({**JSON, "Sec-Fetch-Site": "same-site"}, 403),
+        ({**JSON, "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Content-Type": "Application/JSON; charset=utf-8"}, 200),
+    ],
+)
+def test_a_form_of_another_origin_calls_nothing(server, headers, status):
+    """What a browser sends for another page without asking us is refused; no such question is answered."""
+    name = "/api/statecast.v1.ModelService/ListModels"
+    assert ask(server, "POST", name, b"{}", headers)[0] == status
+    preflight = {"Origin": "http://elsewhere", "Access-Control-Request-Method": "POST"}
+    answered, sent, _ = ask(server, "OPTIONS", name, headers=preflight)
+    assert answered == 405
+    assert not [key for key in sent if key.lower().startswith("access-control")]
+    assert ask(server, "GET", name, headers=JSON)[0] == 405
+
+
+@pytest.mark.parametrize(
+    "host", ["elsewhere.example", "127.0.0.1.elsewhere.example:80", "10.0.0.1", "", "[::2]"]
+)
+def test_a_name_that_was_pointed_here_is_refused(server, host):
+    """Neither the page nor a call is answered under it; under our own names and addresses both are."""
+    name = "/api/statecast.v1.ModelService/ListModels"
+    assert ask(server, "POST", name, b"{}", {**JSON, "Host": host})[0] == 421
+    assert ask(server, "GET", "/", headers={"Host": host})[0] == 421
+    for own in ("localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:8080"):
+        assert ask(server, "POST", name, b"{}", {**JSON, "Host": own})[0] == 200
+        assert ask(server, "GET", "/", headers={"Host": own})[0] == 200
+
+
+def test_what_is_too_large_is_not_read(server):
+    """And said so."""
+    status, _, content = ask(server, "POST", f"/api/{FORECAST}", b" " * (1 << 20) + b"{}", JSON)
+    assert (status, json.loads(content)["code"]) == (413, "RESOURCE_EXHAUSTED")
+
+
+def test_a_stream_comes_as_events_until_its_reader_leaves(server):
+    """What a watch tells, one event each; the call ends with its page."""
+
+    def open_watches():
+        return [
+            sample.value
+            for sample in samples(server)
+            if sample.name == "statecast_requests_open"
+            and sample.labels["method"] == "SessionService/WatchSessions"
+        ]
+
+    with Events(server, f"{SESSIONS}WatchSessions", {"model": "gru", "prefix": "told"}) as events:
+        assert events.answer.getheader("content-type").startswith("text/event-stream")
+        assert events.block() == [": open"]
+        assert open_watches() == [1]
+        with statecast.Client(server.address) as client:
+            client.session("gru", "told").observe([1.0])
+            client.sessions("gru").delete("told")
+        kind, message = events.next()
+        assert (kind, message["event"]) == ("message", "SESSION_EVENT_DELETED")
+        assert message["session"]["session_id"] == "told"
+    while open_watches() != [0]:
+        pass
+
+
+def test_a_stream_that_fails_says_how(server):
+    """As the last event."""
+    with Events(server, f"{SESSIONS}WatchSessions", {"model": "none"}) as events:
+        kind, message = events.next()
+        assert (kind, message["code"]) == ("error", "NOT_FOUND")
+        assert events.next() is None
+
+
+def test_a_server_that_drains_ends_its_streams(repository):
+    """With an error that says to come again."""
+    with serving(repository, *FLAGS) as server:
+        with Events(server, f"{SESSIONS}WatchSessions", {"model": "gru"}) as events:
+            events.block()
+            server.send(signal.SIGTERM)
+            kind, message = events.next()
+            assert (kind, message["code"]) == ("error", "UNAVAILABLE")
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "status"),
+    [
+        (["--http-address", "127.0.0.1:0"], 200),
+        (["--http-address", "127.0.0.1:0", "--no-page"], 404),
+        (["--http-address", "0.0.0.0:0"], 404),
+        (["--http-address", "0.0.0.0:0", "--insecure"], 404),
+        (["--http-address", "0.0.0.0:0", "--insecure", "--page"], 200),
+    ],
+)
+def test_the_page_is_shown_where_only_this_machine_looks_or_by_a_word(repository, flags, status):
+    """Probes are answered wherever the port was put."""
+    with serving(repository, *flags) as server:
+        address = address_of(server).replace("0.0.0.0", "127.0.0.1")
+        assert fetch(address, "/")[0] == status
+        assert fetch(address, "/livez")[0] == 200
