@@ -1,0 +1,126 @@
+/** The chart of a model that gives probabilities of labels: how they share each step, and which label came. */
+
+import { drawSpans } from "./marks.js";
+import { LABEL_COLOURS, faint } from "./palette.js";
+import { Plot } from "./plot.js";
+
+/** Of the height, for the strip of labels that came. */
+const STRIP = 0.05;
+
+export class LabelChart {
+  /** As `FanChart`. */
+  constructor(root, log, { label }) {
+    this.log = log;
+    this.num_rows = 100;
+    this.onPoint = () => {};
+    this.plot = new Plot(root, this, { label, share: true });
+  }
+
+  start() {
+    return this.plot.start();
+  }
+
+  request() {
+    this.plot.request();
+  }
+
+  destroy() {
+    this.plot.destroy();
+  }
+
+  /** See `Plot`. */
+  frame() {
+    const { log } = this;
+    const stands = log.last ?? log.asItStands;
+    if (!stands) return null;
+    this._rows = log.rows.slice(-this.num_rows);
+    this._steps = this._known(stands);
+    const x = this._steps.map((step) => step.x);
+    const first = Math.min(x[0] ?? stands.x, log.ahead(stands, -12));
+    const last = log.ahead(x.length ? { x: x.at(-1) } : stands, 0.5);
+    this._now = log.info.predicts === "ahead" ? log.ahead(stands, 0.5) : last;
+    return { x, line: x.map(() => null), from: first, to: last, low: 0, high: 1, isTime: log.hasTimes ?? stands.isTime ?? false };
+  }
+
+  /** See `Plot`. */
+  under(plot, colours) {
+    const { ctx, bbox } = plot;
+    drawSpans(plot, this._spans(), colours.missing);
+    const strip = this.log.score.isKnown ? bbox.height * STRIP : 0;
+    for (const step of this._steps) {
+      const [left, right] = this._edges(plot, step);
+      let share = 0;
+      step.chances.forEach((chance, label) => {
+        const top = bbox.top + strip + (bbox.height - strip) * share;
+        ctx.fillStyle = step.isAhead ? shade(label, 0.5) : shade(label, 0.9);
+        ctx.fillRect(left, top, right - left, (bbox.height - strip) * chance);
+        share += chance;
+      });
+      if (Number.isInteger(step.came)) {
+        ctx.fillStyle = colours.panel;
+        ctx.fillRect(left, bbox.top, right - left, strip);
+        ctx.fillStyle = shade(step.came, 1);
+        ctx.fillRect(left, bbox.top, right - left, strip * 0.7);
+      }
+    }
+  }
+
+  /** See `Plot`: a line between what came and what is to come. */
+  over(plot, colours) {
+    const { ctx, bbox } = plot;
+    ctx.fillStyle = colours.ink;
+    ctx.fillRect(plot.valToPos(this._now, "x", true) - 1, bbox.top, 2, bbox.height);
+  }
+
+  /** See `Plot`. */
+  onCursor(index) {
+    this.onPoint(index === null ? null : { label: this._steps?.[index] ?? null });
+  }
+
+  /** Each step that has probabilities: those of the row before it, or, to come, of the last one. */
+  _known(stands) {
+    const { info } = this.log;
+    const num = info.numColumns;
+    const steps = [];
+    if (info.predicts !== "ahead") {
+      for (const row of this._rows) if (row.forecast) steps.push({ x: row.x, row, chances: [...row.forecast.subarray(0, num)], came: null, isAhead: false });
+      return steps;
+    }
+    this._rows.forEach((row, index) => {
+      const before = this._rows[index - 1];
+      if (!before?.forecast || row.isUnseen) return;
+      const lead = Math.min(row.gap, info.horizon - 1) * num;
+      const came = this.log.score.isKnown && Number.isInteger(row.value) ? row.value : null;
+      steps.push({ x: row.x, row, chances: [...before.forecast.subarray(lead, lead + num)], came, isAhead: false });
+    });
+    for (let step = 0; step < (stands.forecast?.length ?? 0) / num; step += 1) {
+      steps.push({ x: this.log.ahead(stands, step + 1), step, chances: [...stands.forecast.subarray(step * num, (step + 1) * num)], came: null, isAhead: true });
+    }
+    return steps;
+  }
+
+  _edges(plot, step) {
+    const at = (share) => plot.valToPos(this.log.ahead(step, share), "x", true);
+    return [Math.round(at(-0.5)), Math.round(at(0.5))];
+  }
+
+  _spans() {
+    const spans = [];
+    this._rows.forEach((row, index) => {
+      const before = this._rows[index - 1];
+      if (before && (row.gap || row.isUnseen)) spans.push([this.log.ahead(before, 0.5), this.log.ahead(row, -0.5)]);
+    });
+    return spans;
+  }
+}
+
+/** The colour of a label. */
+export function labelColour(label) {
+  return LABEL_COLOURS[label % LABEL_COLOURS.length];
+}
+
+function shade(label, share) {
+  const colour = labelColour(label);
+  const parts = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  return faint(`rgb(${parts.join(" ")})`, share);
+}
