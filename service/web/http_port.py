@@ -14,6 +14,7 @@ from service.security.addresses import is_local
 from service.security.authenticator import Authenticator
 from service.settings import Settings
 from service.web import browsers, probes
+from service.web.chart_library import chart_files
 from service.web.gateway import Gateway
 from service.web.http_server import HttpServer
 from service.web.page_files import ROOT, PageFiles
@@ -75,7 +76,8 @@ class HttpPort:
             is_ready,
             max_message_bytes=settings.max_message_bytes,
         )
-        return [*PageFiles(ROOT, hosts).routes(), *self._gateway.routes()]
+        charts = {f"vendor/{name}": path for name, path in chart_files().items()}
+        return [*PageFiles(ROOT, hosts, charts).routes(), *self._gateway.routes()]
 
 
 def _has_metrics(settings: Settings) -> bool:

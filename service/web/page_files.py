@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +37,11 @@ class _File:
 class PageFiles:
     """Files of one folder, read when they are first asked for and again when they change."""
 
-    def __init__(self, root: Path, hosts: browsers.Hosts) -> None:
-        self._root, self._hosts = root, hosts
+    def __init__(self, root: Path, hosts: browsers.Hosts, others: Mapping[str, Path] | None = None) -> None:
+        """Args:
+        others: files from elsewhere by the names they are asked for under, such as `vendor/uPlot.js`.
+        """
+        self._root, self._hosts, self._others = root, hosts, others or {}
         self._read: dict[Path, _File] = {}
 
     def routes(self) -> list[Route]:
@@ -55,9 +59,9 @@ class PageFiles:
             self._hosts.check(request)
         except browsers.Refused as refused:
             return PlainTextResponse(f"{refused}\n", refused.status, browsers.HEADERS)
-        path = self._root / name
+        path = self._others.get(name, self._root / name)
         kind = _TYPES.get(path.suffix)
-        # Off the event loop: the library of charts has megabytes.
+        # Off the event loop: it may wait for a disk.
         file = await asyncio.to_thread(self._file, path) if kind and _is_plain(name) else None
         if kind is None or file is None:
             return PlainTextResponse("no such file\n", 404, browsers.HEADERS)

@@ -1,0 +1,63 @@
+"""One browser for the whole session, a fresh context for each test, and servers with small models."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.visit import Visit, only_expected
+from tests.http_port import FLAGS, address_of
+from tests.missing import missing
+from tests.model_files import write_model
+from tests.server_process import serving
+from tests.task_models import write_task_model
+
+_CHROMIUM = Path("/usr/bin/chromium")
+# Nothing that a browser does of its own accord, and no sandbox within the container's.
+_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not _CHROMIUM.exists():
+        missing("no /usr/bin/chromium: Debian's package chromium has it")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is in the extra dev")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=list(_FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def page_repository(tmp_path_factory):
+    """`two`: an LSTM of two features; `watched`: with anomaly scores, calibrated; `next-symbol`: labels."""
+    path = tmp_path_factory.mktemp("page-repository")
+    write_model(path, "two", "lstm")
+    write_task_model(path, "watched")
+    write_task_model(path, "next-symbol")
+    return path
+
+
+@pytest.fixture(scope="session")
+def page_server(page_repository):
+    with serving(page_repository, *FLAGS) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser, page_server):
+    """Opens the page: `visit("live/two/a")`; ends with its console read."""
+    opened = []
+
+    def open_page(address="", *, server=page_server, path=None, **options):
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        opened.append(Visit(context, f"http://{path or address_of(server)}/", address))
+        return opened[-1]
+
+    yield open_page
+    for each in opened:
+        each.context.close()
+    for each in opened:
+        only_expected(each)
