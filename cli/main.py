@@ -14,6 +14,7 @@ COMMANDS = {
     "tune": "Search for the options that forecast a file of series best.",
     "serve": "Serve a repository of forecasters over gRPC.",
     "stream": "Send rows to a server and print the forecasts that come back.",
+    "top": "Watch a server's rows a second, latencies, sessions and versions.",
     "diagnose": "Show how far back a network learns, what its gates do, how long it remembers.",
     "backtest": "Stream a file of series through a model and score its forecasts; report and picture.",
     "inspect": "Print what a model file says of itself.",
