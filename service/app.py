@@ -116,7 +116,7 @@ class Server:
         self._certificates = certificates_of(settings)
         self._clock = clock
         self._failed = asyncio.Event()
-        self._watcher: asyncio.Task[None] | None = None
+        self._watchers: list[asyncio.Task[None]] = []
         self._http: HttpPort | None = None
         self._is_ready = False
         self._requests = RequestCounts()
@@ -135,8 +135,9 @@ class Server:
         self._serving = Serving(_loader(settings), self._catalog, self._executor, self._start_worker)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._authenticator = Authenticator(settings, clock)
+        self._gates = self._make_gates()
         self._grpc = grpc.aio.server(
-            interceptors=[*self._gates(), Observing(self._requests, self._tracing)],
+            interceptors=[*self._gates, Observing(self._requests, self._tracing)],
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
@@ -164,7 +165,10 @@ class Server:
             await self._recover(worker)
             self._run(worker)
         if self._settings.watch_s:
-            self._watcher = asyncio.create_task(self._serving.watch(self._settings.watch_s))
+            self._watchers.append(asyncio.create_task(self._serving.watch(self._settings.watch_s)))
+        for gate in self._gates:
+            self._watchers.append(asyncio.create_task(gate.keep_watch()))
+            self._watchers[-1].add_done_callback(self._ended)
         host = self._settings.address.rpartition(":")[0]
         try:
             port = self._listen(self._settings.address)
@@ -195,7 +199,7 @@ class Server:
         return self._grpc.add_secure_port(address, self._certificates.credentials())
 
     async def wait_for_failure(self) -> None:
-        """Return when a worker has ended, which only a defect makes it do."""
+        """Return when a task that goes on for ever has ended, which only a defect makes it do."""
         await self._failed.wait()
 
     async def rescan(self) -> None:
@@ -214,9 +218,7 @@ class Server:
         self._inference.drain()
         self._sessions.drain()
         await self._grpc.stop(self._settings.drain_timeout_s)
-        tasks = [task for tasks in self._tasks.values() for task in tasks]
-        if self._watcher is not None:
-            tasks.append(self._watcher)
+        tasks = [task for tasks in self._tasks.values() for task in tasks] + self._watchers
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -254,7 +256,7 @@ class Server:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled():
-            _log.error("a model's worker ended", exc_info=task.exception())
+            _log.error("a task that goes on for ever ended", exc_info=task.exception())
             self._failed.set()
 
     async def _fetch(self, model: str, digest: str) -> ServedModel | None:
@@ -306,7 +308,7 @@ class Server:
         chosen = self._settings.reflection
         return self._is_guarded if chosen is None else chosen
 
-    def _gates(self) -> list[Gate]:
+    def _make_gates(self) -> list[Gate]:
         """None on a machine's own address without tokens: calls there cost what they did."""
         chosen = self._settings.admin_calls
         has_operators = self._is_guarded if chosen is None else chosen

@@ -10,6 +10,7 @@
     ├── TooManyHandles        the tenant's streams name too many sessions
     ├── RateLimited           the tenant has sent more rows than it may: back off
     ├── Unauthenticated       nobody knows who calls: show a token that is valid
+    ├── AccessWithdrawn       the token that opened a stream is not valid any more: open another
     ├── PermissionDenied      the caller is known, and the call is not for it
     ├── DeadlinePassed        the caller's deadline came before the rows' turn
     ├── Draining              the server is going away and took nothing of this
@@ -115,6 +116,13 @@ class Unauthenticated(StatecastError):
     def __init__(self, reason: str = "expected a valid token, authorization: Bearer ...") -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class AccessWithdrawn(StatecastError):
+    """The token that a stream was opened with is not valid any more; what was not answered was not taken."""
+
+    def __init__(self) -> None:
+        super().__init__("the token that this stream was opened with is not valid any more; open another")
 
 
 class PermissionDenied(StatecastError):

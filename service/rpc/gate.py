@@ -1,14 +1,16 @@
 """What every call passes: who calls, and whether the call is for them. Nothing of it is read before."""
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 import grpc
 
-from service.errors import StatecastError, Unauthenticated
+from service.errors import AccessWithdrawn, StatecastError, Unauthenticated
 from service.rpc import access
 from service.rpc.observing import UNKNOWN, call_name
+from service.rpc.open_streams import OpenStreams
 from service.rpc.status import Context, abort, status_of
 from service.security.authenticator import Authenticator
 from service.security.caller import CALLER, Caller
@@ -23,6 +25,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def __init__(self, authenticator: Authenticator, requests: RequestCounts, *, has_operators: bool) -> None:
         """`has_operators`: whether calls that change what is served may be made at all."""
         self._authenticator, self._requests, self._has_operators = authenticator, requests, has_operators
+        self._streams = OpenStreams(authenticator)
 
     async def intercept_service(  # type: ignore[override]
         self,
@@ -40,9 +43,17 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         except StatecastError as error:
             return self._refusing(error, method)
         handler = await continuation(details)
-        if caller is None and handler is not None:
+        if handler is None:
+            return None
+        if caller is None:
             return self._by_certificate(handler, method)
+        if handler.response_streaming and self._authenticator.asks:
+            return self._while_valid(handler, _authorization(details), caller)
         return handler
+
+    async def keep_watch(self) -> None:
+        """See `OpenStreams.keep_watch`."""
+        await self._streams.keep_watch()
 
     def _admit(self, caller: Caller, method: str) -> None:
         CALLER.set(caller)
@@ -74,12 +85,26 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 self._admit(self._authenticator.by_certificate(names[0].decode()), method)
             except StatecastError as error:
                 await abort(context, error)
-            answer = inner(request, context)
-            if not inspect.isasyncgen(answer):
-                return await answer
-            async for message in answer:
-                await context.write(message)
-            return None
+            return await _answer(inner, request, context)
+
+        return _like(handler, behaviour)
+
+    def _while_valid(self, handler: _Handler, authorization: str | None, caller: Caller) -> _Handler:
+        """The handler of a stream, which ends when its token is not its caller's any more."""
+        inner = cast("Callable[..., Any]", _behaviour(handler))
+
+        async def behaviour(request: Any, context: Context) -> Any:
+            with self._streams.opened(authorization, caller) as withdrawn:
+                answering = asyncio.ensure_future(_answer(inner, request, context))
+                try:
+                    await asyncio.wait({answering, withdrawn}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    answering.cancel()
+                # It gives up what it holds before the call ends.
+                await asyncio.wait({answering})
+            if answering.cancelled() and withdrawn.done():
+                await abort(context, AccessWithdrawn())
+            return answering.result()
 
         return _like(handler, behaviour)
 
@@ -90,6 +115,16 @@ def _authorization(details: grpc.HandlerCallDetails) -> str | None:
     if not found:
         return None
     return found[0] if len(found) == 1 and isinstance(found[0], str) else ""
+
+
+async def _answer(behaviour: "Callable[..., Any]", request: Any, context: Context) -> Any:
+    """Whichever way a handler answers."""
+    answer = behaviour(request, context)
+    if not inspect.isasyncgen(answer):
+        return await answer
+    async for message in answer:
+        await context.write(message)
+    return None
 
 
 def _behaviour(handler: _Handler) -> Any:

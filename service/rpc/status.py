@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from service.errors import (
+    AccessWithdrawn,
     DamagedState,
     DeadlinePassed,
     Draining,
@@ -46,6 +47,8 @@ _CODES: dict[type[StatecastError], grpc.StatusCode] = {
     TooManyHandles: grpc.StatusCode.RESOURCE_EXHAUSTED,
     RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    # Who has a valid token goes on with the next stream; whoever has none is refused there.
+    AccessWithdrawn: grpc.StatusCode.UNAVAILABLE,
     PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     StoreUnavailable: grpc.StatusCode.UNAVAILABLE,

@@ -1,12 +1,15 @@
 """From what a caller shows to who it is."""
 
+from typing import TYPE_CHECKING
+
 from service.clock import Clock
 from service.errors import InvalidSettings, Unauthenticated
 from service.security.caller import Caller, Role, Tenants, is_name
-from service.security.jwks import KeySet
-from service.security.jwt_tokens import Claims, JwtTokens
 from service.security.token_file import TokenFile
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.security.jwt_tokens import JwtTokens
 
 _SCHEME = "bearer "
 
@@ -72,9 +75,13 @@ def has_tenants(settings: Settings) -> bool:
     return settings.tokens is not None or bool(settings.jwks) or settings.tls_client_tenants
 
 
-def _jwt_tokens(settings: Settings, tenants: Tenants, clock: Clock) -> JwtTokens | None:
+def _jwt_tokens(settings: Settings, tenants: Tenants, clock: Clock) -> "JwtTokens | None":
     if not settings.jwks:
         return None
+    # Loaded where they are asked for: they bring X.509, a twentieth of a second.
+    from service.security.jwks import KeySet
+    from service.security.jwt_tokens import Claims, JwtTokens
+
     if not settings.jwt_issuer or not settings.jwt_audience:
         raise InvalidSettings("jwks: expected jwt_issuer and jwt_audience beside it")
     claims = Claims(

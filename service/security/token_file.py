@@ -7,7 +7,7 @@
     role = "predict"
 
 `plain` in place of `sha256` holds the token itself. The file is read again when it changes: a token that is
-no more in it opens no further call.
+no more in it opens no further call, and ends the streams it opened.
 """
 
 import hashlib
@@ -19,16 +19,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from service.clock import Clock
 from service.errors import InvalidSettings
 from service.security.caller import Caller, Role, Tenants, is_name
-
-_log = structlog.get_logger()
+from service.watched_file import WatchedFile
 
 MIN_TOKEN_CHARS = 16
-_LOOK_EVERY_S = 1.0
 _KNOWN = {"sha256", "plain", "tenant", "role"}
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -42,21 +38,15 @@ class TokenFile:
         Raises:
             InvalidSettings: it is not there, or not a file of tokens.
         """
-        self._path, self._tenants, self._clock = path, tenants, clock
+        self._path, self._tenants = path, tenants
         # Of this process alone: nobody outside can choose what is looked up, bit by bit.
         self._key = os.urandom(32)
-        self._stamp: tuple[int, int, int] | None = _stamp(path)
-        self._callers = self._read()
-        self._looked_at_s = clock.monotonic_s()
+        self._file = WatchedFile("tokens", path, self._parse, "statecast tokens new FILE", clock)
 
     def find(self, token: str) -> Caller | None:
         """Whose token it is, None where it is nobody's."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._looked_at_s >= _LOOK_EVERY_S:
-            self._looked_at_s = now_s
-            self._read_again()
         looked_up = self._keyed(hashlib.sha256(token.encode()).digest())
-        found = self._callers.get(looked_up)
+        found = self._file.content().get(looked_up)
         if found is None or not hmac.compare_digest(found[0], looked_up):
             return None
         return found[1]
@@ -64,23 +54,9 @@ class TokenFile:
     def _keyed(self, digest: bytes) -> bytes:
         return hmac.digest(self._key, digest, "sha256")
 
-    def _read_again(self) -> None:
-        """Take the file's tokens where it has changed; where it is wrong, keep those there are."""
-        before, self._stamp = self._stamp, None
-        try:
-            self._stamp = _stamp(self._path)
-            if self._stamp == before:
-                return
-            self._callers = self._read()
-            _log.info("tokens read again", path=str(self._path), num_tokens=len(self._callers))
-        except InvalidSettings as error:
-            # Said once, not at each look.
-            if before is not None:
-                _log.error("tokens are kept as they were", reason=str(error))
-
-    def _read(self) -> dict[bytes, tuple[bytes, Caller]]:
+    def _parse(self, content: bytes) -> dict[bytes, tuple[bytes, Caller]]:
         callers = {}
-        for number, entry in enumerate(_entries(self._path), start=1):
+        for number, entry in enumerate(_entries(self._path, content), start=1):
             where = f"tokens: {self._path}, token {number}"
             digest, tenant, role = _parsed(entry, where)
             keyed = self._keyed(digest)
@@ -101,16 +77,14 @@ def entry_of(token: str, tenant: str, role: Role) -> str:
     return f'[[token]]\nsha256 = "{digest}"\ntenant = "{tenant}"\nrole = "{role}"\n'
 
 
-def _entries(path: Path) -> list[Any]:
+def _entries(path: Path, content: bytes) -> list[Any]:
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise InvalidSettings(f"tokens: cannot read {path}: {error.strerror}") from error
+        tables = tomllib.loads(content.decode())
     except ValueError as error:
         # Never the parser's words: they may quote the line, and with it a token.
         raise InvalidSettings(f"tokens: {path}: expected TOML with [[token]] tables") from error
-    entries = content.get("token")
-    if not isinstance(entries, list) or not entries or set(content) != {"token"}:
+    entries = tables.get("token")
+    if not isinstance(entries, list) or not entries or set(tables) != {"token"}:
         expected = "[[token]] tables; `statecast tokens new FILE` adds one"
         raise InvalidSettings(f"tokens: {path}: expected {expected}")
     return entries
@@ -136,12 +110,3 @@ def _parsed(entry: Any, where: str) -> tuple[bytes, str, Role]:
     if not _HEX.fullmatch(entry["sha256"]):
         raise InvalidSettings(f"{where}: sha256: expected 64 hexadecimal digits")
     return bytes.fromhex(entry["sha256"]), tenant, Role(role)
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    try:
-        found = path.stat()
-    except OSError as error:
-        reason = f"{error.strerror}; `statecast tokens new FILE` makes one"
-        raise InvalidSettings(f"tokens: cannot read {path}: {reason}") from error
-    return found.st_ino, found.st_mtime_ns, found.st_size

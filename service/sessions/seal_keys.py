@@ -13,20 +13,15 @@ import binascii
 import hmac
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-
-import structlog
 
 from service.clock import Clock
 from service.errors import InvalidSettings
-
-_log = structlog.get_logger()
+from service.watched_file import WatchedFile
 
 KEY_BYTES = 32
 ID_BYTES = 4
-# How old our knowledge of the file may be where nothing says that it has changed.
-_LOOK_EVERY_S = 1.0
-_Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,42 +45,20 @@ class KeyRing:
         Raises:
             InvalidSettings: it is not there, or not a file of keys.
         """
-        self._path = path
-        self._clock = clock
-        self._stamp: _Stamp | None = _stamp(path)
-        self._keys = _read(path)
-        self._looked_at_s = clock.monotonic_s()
+        self._file = WatchedFile("seal_keys", path, partial(_parsed, path), "statecast keys new FILE", clock)
 
     def first(self) -> SealKey:
         """The key that seals."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._looked_at_s >= _LOOK_EVERY_S:
-            self._looked_at_s = now_s
-            self._read_again()
-        return next(iter(self._keys.values()))
+        return next(iter(self._file.content().values()))
 
     def find(self, key_id: bytes) -> SealKey | None:
         """A key by its id, None where the file has none."""
-        if key_id not in self._keys:
+        found = self._file.content().get(key_id)
+        if found is None:
             # Another server has a key that came to our file since we looked.
-            self._read_again()
-        else:
-            self.first()
-        return self._keys.get(key_id)
-
-    def _read_again(self) -> None:
-        """Take the file's keys where it has changed; where it is wrong, keep those there are."""
-        before, self._stamp = self._stamp, None
-        try:
-            self._stamp = _stamp(self._path)
-            if self._stamp == before:
-                return
-            self._keys = _read(self._path)
-            _log.info("seal keys read again", path=str(self._path), num_keys=len(self._keys))
-        except InvalidSettings as error:
-            # Said once, not at each look.
-            if before is not None:
-                _log.error("seal keys are kept as they were", reason=str(error))
+            self._file.look_again()
+            found = self._file.content().get(key_id)
+        return found
 
 
 def new_key() -> str:
@@ -93,22 +66,9 @@ def new_key() -> str:
     return base64.b64encode(os.urandom(KEY_BYTES)).decode()
 
 
-def _stamp(path: Path) -> _Stamp:
-    try:
-        found = path.stat()
-    except OSError as error:
-        reason = f"{error.strerror}; `statecast keys new FILE` makes one"
-        raise InvalidSettings(f"seal_keys: cannot read {path}: {reason}") from error
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _read(path: Path) -> dict[bytes, SealKey]:
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InvalidSettings(f"seal_keys: cannot read {path}: {error.strerror}") from error
+def _parsed(path: Path, content: bytes) -> dict[bytes, SealKey]:
     keys: dict[bytes, SealKey] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(content.splitlines(), start=1):
         text = line.strip()
         if not text or text.startswith(b"#"):
             continue

@@ -1,6 +1,7 @@
 """Who may call what: tokens, roles, certificates' names, bounds of a tenant, and what is off in the open."""
 
 import json
+import queue
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from tests.server_process import clean_environment, serving
 from tests.tenants import TOKENS, shown, token_of, write_tokens
 
 OPERATORS = sorted(access.OPERATE)
+STREAMS = sorted(name for name, method in METHODS.items() if method.server_streaming)
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 
@@ -200,6 +202,50 @@ def test_a_token_that_leaves_the_file_opens_no_further_call(repository, tmp_path
     log = json.dumps(running.log)
     assert "tokens read again" in log
     assert not any(token in log for token in [*TOKENS.values(), made_token])
+
+
+def test_open_streams_end_when_their_token_leaves_the_file(repository, tmp_path):
+    """Every kind of stream, others' streams go on; our client goes on with the token that it has then."""
+    path, kept = write_tokens(tmp_path / "tokens.toml"), tmp_path / "token"
+    kept.write_text(token_of("acme"))
+    with (
+        serving(repository, "--tokens", str(path)) as running,
+        grpc.insecure_channel(running.address) as channel,
+        statecast.Client(running.address, token=statecast.token_file(kept)) as client,
+        client.stream("gru") as stream,
+    ):
+        assert stream.forecast({"a": [1.0]})["a"].position == 1
+        streams = {who: [_open(channel, each, shown(who)) for each in STREAMS] for who in ("acme", "bolt")}
+        kept.write_text(token_of("acme", Role.OPERATE))
+        write_tokens(path, {who: token for who, token in TOKENS.items() if who != ("acme", Role.PREDICT)})
+        for _, call in streams["acme"]:
+            with pytest.raises(grpc.RpcError) as caught:
+                list(call)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert "not valid any more" in caught.value.details()
+        assert stream.forecast({"a": [1.0]})["a"].position == 2
+        with statecast.Client(running.address, token=token_of("bolt")) as other:
+            other.sessions("gru").reset("any")
+        for requests, call in streams["bolt"]:
+            requests.put(None)
+            # Nothing more comes of the first two, and the watch has something to tell.
+            next(call, None)
+            call.cancel()
+            assert call.code() in (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED)
+
+
+def _open(channel, method, metadata):
+    """A stream that has begun: its requests, None for their end, and its answers."""
+    requests = queue.SimpleQueue()
+    for message in CASES[method]("any"):
+        requests.put(message.SerializeToString())
+    if METHODS[method].client_streaming:
+        call = channel.stream_stream(method)(iter(requests.get, None), metadata=metadata)
+        next(call)
+    else:
+        call = channel.unary_stream(method)(requests.get(), metadata=metadata)
+        call.initial_metadata()
+    return requests, call
 
 
 def test_tokens_that_an_identity_provider_signs_name_a_tenant_and_a_role(repository, tmp_path):

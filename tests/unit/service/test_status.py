@@ -21,6 +21,7 @@ EXAMPLES = {
     errors.TooManyHandles: (errors.TooManyHandles(12), "RESOURCE_EXHAUSTED"),
     errors.RateLimited: (errors.RateLimited(100.0, 2.5), "RESOURCE_EXHAUSTED"),
     errors.Unauthenticated: (errors.Unauthenticated(), "UNAUTHENTICATED"),
+    errors.AccessWithdrawn: (errors.AccessWithdrawn(), "UNAVAILABLE"),
     errors.PermissionDenied: (errors.PermissionDenied("not for you"), "PERMISSION_DENIED"),
     errors.DeadlinePassed: (errors.DeadlinePassed(), "DEADLINE_EXCEEDED"),
     errors.StoreUnavailable: (errors.StoreUnavailable("disk full"), "UNAVAILABLE"),
