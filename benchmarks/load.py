@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.lanes import Lanes
-from benchmarks.processes import Process
 
 # One reply in so many is kept, to be decoded and compared after the clock has stopped.
 _SAMPLE_EVERY = 61
@@ -47,6 +46,14 @@ class Traffic(Protocol):
         ...
 
 
+class Serving(Protocol):
+    """What answers: a server, or several with what stands before and behind them."""
+
+    def cpu_s(self) -> float:
+        """Processor time that it has used."""
+        ...
+
+
 @dataclass(frozen=True)
 class Result:
     """What a loop saw in its measured time.
@@ -77,7 +84,7 @@ class Result:
 class _Busy:
     """Processor time of the server and of this process since it was made."""
 
-    def __init__(self, server: Process | None) -> None:
+    def __init__(self, server: Serving | None) -> None:
         self._server = server
         self._began_s = time.perf_counter()
         self._before = self._used()
@@ -205,7 +212,7 @@ def closed_loop(
     window: int = 1,
     warm_up_s: float = 0.1,
     may_refuse: bool = False,
-    server: Process | None = None,
+    server: Serving | None = None,
 ) -> Result:
     """Keep `window` messages in flight on each lane.
 
@@ -244,7 +251,7 @@ def open_loop(
     seconds: float,
     spin: bool = True,
     may_refuse: bool = False,
-    server: Process | None = None,
+    server: Serving | None = None,
 ) -> Result:
     """Send `per_s` messages a second by the clock, each on a lane with nothing in flight.
 

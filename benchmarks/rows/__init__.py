@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.bench import Bench
 from benchmarks.measure import Outcome, Target
-from benchmarks.rows import durable, frames, histories, hostile, overload, resident, single
+from benchmarks.rows import durable, frames, histories, hostile, overload, replicas, resident, single
 
 Run = Callable[[Bench], Iterator[Outcome]]
 
@@ -28,4 +28,5 @@ GROUPS = (
     Group(hostile.TARGETS, hostile.run),
     Group(durable.TARGETS, durable.run),
     Group(durable.RESTART_TARGETS, durable.run_restart),
+    Group(replicas.TARGETS, replicas.run),
 )

@@ -34,11 +34,11 @@ _ALLOWED_US = 10e6
 
 def run(bench: Bench) -> Iterator[Outcome]:
     """Each store in turn with the memory store, a server each, with as many sessions."""
-    with tempfile.TemporaryDirectory() as folder, valkey(bench.cores.load) as url:
+    with tempfile.TemporaryDirectory() as folder, valkey(bench.cores.load) as store:
         stores = {
             PROCESS: ("--store", f"sqlite:{folder}/process.db"),
             POWER: ("--store", f"sqlite:{folder}/power.db", "--durability", "power"),
-            VALKEY: ("--store", url),
+            VALKEY: ("--store", store.url),
         }
         for target, flags in stores.items():
             if bench.wants(target):
