@@ -76,6 +76,11 @@ class _WorkerMetrics(Collector):
             "Rows that the saved states lack: a restart steps them again.",
             _each(workers, lambda w: w.store.backlog(w.model.name)),
         )
+        yield _gauge(
+            "coverage_expected",
+            "Part of the scored rows that should lie within the outermost quantile levels.",
+            [(name, levels[-1] - levels[0]) for name, levels in _levels(workers)],
+        )
         yield _gauge("model_version", "Version served.", _each(workers, lambda w: w.model.version))
 
 
@@ -126,6 +131,13 @@ def _sessions(workers: Iterable[SessionWorker]) -> Metric:
         gauge.add_metric([worker.model.name, "memory"], len(worker.table))
         gauge.add_metric([worker.model.name, "store"], worker.residency.num_elsewhere)
     return gauge
+
+
+def _levels(workers: Iterable[SessionWorker]) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Quantile levels of the models that have them."""
+    for worker in workers:
+        if levels := worker.model.manifest.quantile_levels:
+            yield worker.model.name, levels
 
 
 def _each(

@@ -43,6 +43,13 @@ def _metrics(server, model="gru"):
     return found
 
 
+def test_what_coverage_should_be_is_told_beside_what_it_is(server):
+    """Of the model's own outermost levels."""
+    with statecast.Client(server.address) as client:
+        levels = client.model("gru").quantile_levels
+    assert _metrics(server)["coverage_expected"] == pytest.approx(levels[-1] - levels[0])
+
+
 def _unary(stub, name):
     """Each entry by itself; returns (skipped, late, missing) in all, and how many were refused."""
     counts, num_refused = np.zeros(3, int), 0
