@@ -39,6 +39,11 @@ const app = {
     history.replaceState(null, "", `#${[app.route.view, ...args].map(encodeURIComponent).join("/")}`);
     app.route = parse();
   },
+  /** Mounts the view anew, with what is served now. */
+  again: () => {
+    models.found = null;
+    show();
+  },
   /** Every model that is served; asked for again where the answer is some seconds old. */
   models: async ({ fresh = false } = {}) => {
     if (fresh || !models.found || Date.now() - models.at_ms > MODELS_MS) {

@@ -14,9 +14,10 @@ import { faint } from "./palette.js";
 /**
  * @param {Object} plot uPlot.
  * @param {Fan} fan
- * @param {{colour: string, depth?: number, isGhost?: boolean}} style `depth`: how much colour a band has, 0 to 1.
+ * @param {{colour: string, depth?: number, isGhost?: boolean, hasEdge?: boolean}} style `depth`: how much colour a band has,
+ *   0 to 1; `hasEdge`: the widest band has a line around it, where two fans lie on each other.
  */
-export function drawFan(plot, fan, { colour, depth = 0.2, isGhost = false }) {
+export function drawFan(plot, fan, { colour, depth = 0.2, isGhost = false, hasEdge = false }) {
   const { ctx, pxRatio = devicePixelRatio } = plot;
   const num = fan.levels.length;
   const from = fan.from && Number.isFinite(fan.from.y) ? fan.from : null;
@@ -32,6 +33,10 @@ export function drawFan(plot, fan, { colour, depth = 0.2, isGhost = false }) {
     trace(ctx, [...line(high), ...line(low).reverse()]);
     ctx.fillStyle = faint(colour, depth);
     ctx.fill();
+    if (!hasEdge || low) continue;
+    ctx.strokeStyle = faint(colour, 0.6);
+    ctx.lineWidth = pxRatio;
+    ctx.stroke();
   }
   trace(ctx, line(middle(fan.levels)));
   ctx.strokeStyle = isGhost ? faint(colour, 0.55) : colour;

@@ -73,6 +73,12 @@ export class FanChart {
     drawAnomalies(plot, this._rows.filter((row) => row.tail <= this.threshold), colours);
   }
 
+  /** How many of each thing were drawn last. */
+  get shown() {
+    const anomalies = this._rows.filter((row) => row.tail <= this.threshold).length;
+    return { rows: this._rows.length, spans: this._spans().length, ghosts: this._ghosts.length, steps: this._fan?.x.length ?? 0, anomalies };
+  }
+
   /** See `Plot`: the row or the step under the cursor, or none. */
   onCursor(index) {
     const point = index === null ? null : this._points?.[index];

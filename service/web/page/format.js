@@ -61,6 +61,32 @@ export function age(time_us, now_ms = Date.now()) {
   return `${Math.floor(seconds / size)} ${unit} ago`;
 }
 
+const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+
+/** A time in microseconds since 1970, in UTC, as `1 May 13:00`; the date alone at midnight. */
+export function shortTime(time_us) {
+  const at = new Date(Number(time_us) / 1000);
+  if (Number.isNaN(at.getTime())) return NONE;
+  const clock = at.toISOString().slice(11, at.getUTCSeconds() ? 19 : 16);
+  return `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]}${clock === "00:00" ? "" : ` ${clock}`}`;
+}
+
+/** Times of an axis in seconds since 1970, in UTC: each by its clock, and where a day begins with the date below. */
+export function tickTimes(times_s) {
+  const days = times_s.every((time_s) => time_s % 86_400 === 0);
+  let before = null;
+  return times_s.map((time_s) => {
+    const at = new Date(time_s * 1000);
+    const day = at.toISOString().slice(0, 10);
+    const date = `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]}`;
+    const [isNewDay, isNewYear] = [before?.slice(0, 10) !== day, before?.slice(0, 4) !== day.slice(0, 4)];
+    before = day;
+    if (days) return isNewYear ? `${date}\n${day.slice(0, 4)}` : date;
+    const clock = at.toISOString().slice(11, at.getUTCMilliseconds() ? 23 : at.getUTCSeconds() ? 19 : 16);
+    return isNewDay ? `${clock}\n${date}${isNewYear ? ` ${day.slice(0, 4)}` : ""}` : clock;
+  });
+}
+
 /** A time in microseconds since 1970 as `2024-05-01 13:00 UTC`, with seconds where there are any. */
 export function time(time_us) {
   if (time_us === undefined || time_us === null || time_us === "") return NONE;

@@ -72,6 +72,14 @@ export class LabelChart {
     ctx.fillRect(plot.valToPos(this._now, "x", true) - 1, bbox.top, 2, bbox.height);
   }
 
+  /** As of `FanChart`. */
+  get shown() {
+    return {
+      rows: this._rows.length, spans: this._spans().length, steps: this._steps.filter(({ isAhead }) => isAhead).length,
+      labels: this._steps.filter(({ came }) => came !== null).length,
+    };
+  }
+
   /** See `Plot`. */
   onCursor(index) {
     this.onPoint(index === null ? null : { label: this._steps?.[index] ?? null });

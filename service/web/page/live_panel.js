@@ -24,7 +24,7 @@ export class LivePanel {
   show() {
     const { _info: info, _log: log } = this;
     const { last } = log;
-    const value = last ? (info.features[0]?.categories[last.value] ?? number(last.value, 5)) : "–";
+    const value = last ? (info.features[0]?.categories[last.value] ?? number(last.value)) : "–";
     this._lastRow.show(last && !Number.isFinite(last.value) ? "missing" : value, "", last ? place(last) : "none seen yet");
     const stands = last ?? log.asItStands;
     for (const part of this._parts) part.update(stands);
@@ -44,7 +44,7 @@ export class LivePanel {
     const next = new Figure("Next step: median", { id: "next" });
     next.update = (stands) => {
       const f = stands?.forecast;
-      next.show(f ? number(f[middle(info.levels)], 5) : "–", "", f && wide ? `${percent(wide.share, 0)} interval ${number(f[wide.low])} to ${number(f[wide.high])}` : "");
+      next.show(f ? number(f[middle(info.levels)]) : "–", "", f && wide ? `${percent(wide.share, 0)} interval ${number(f[wide.low])} to ${number(f[wide.high])}` : "");
     };
     const coverages = intervals(info.levels).slice(0, MAX_COVERAGES).map((_, index) => {
       const figure = new CoverageFigure(intervals(info.levels)[index].share);

@@ -1,7 +1,7 @@
 /** A chart of one line over rows, to which others add what they draw: axes, sizes, colours, the cursor and its keys. */
 
 import { loadCharts } from "./chart_library.js";
-import { number } from "./format.js";
+import { number, tickTimes } from "./format.js";
 import { palette } from "./palette.js";
 import { theme } from "./theme.js";
 
@@ -103,17 +103,18 @@ export class Plot {
       width: this._root.clientWidth,
       height: this._root.clientHeight,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 24, 0, 0],
+      // Ticks at whole hours and days of UTC, as the rows' times are told elsewhere.
       tzDate: (time_s) => this._uPlot.tzDate(new Date(time_s * 1000), "Etc/UTC"),
       cursor: { y: false, drag: { setScale: false, x: false, y: false }, points: { show: false } },
       scales: { x: { time: isTime, auto: false }, y: { auto: false } },
       axes: [
-        { ...axis, size: isTime ? 44 : 30, space: 70, ...(isTime ? {} : { values }) },
+        { ...axis, size: isTime ? 44 : 30, space: 70, values: isTime ? (_plot, splits) => tickTimes(splits) : values },
         { ...axis, values, size: (plot, texts) => Math.max(40, ...(texts ?? []).map((text) => 14 + 7 * text.length)) },
       ],
       series: [{}, { stroke: colours.ink, width: 1.6, spanGaps: false, points: { size: 4, fill: colours.ink, stroke: colours.ink } }],
       hooks: {
-        drawClear: [(plot) => clipped(plot, () => this._source.under?.(plot, colours))],
+        drawAxes: [(plot) => clipped(plot, () => this._source.under?.(plot, colours))],
         draw: [(plot) => clipped(plot, () => this._source.over?.(plot, colours))],
         setCursor: [(plot) => this._source.onCursor?.(plot.cursor.left >= 0 ? plot.cursor.idx : null)],
       },

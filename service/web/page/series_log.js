@@ -44,7 +44,7 @@ export class SeriesLog {
     return this.rows.at(-1) ?? null;
   }
 
-  /** Takes a row in; returns it. `row` has position, time_us, values, forecast, tail, quantile, num_skipped. */
+  /** Takes a row in; returns it. `row` is what `watchRows` tells. */
   add(row, now_ms = performance.now()) {
     const before = this.last;
     if (before && row.position <= before.position) this.clear();
@@ -79,10 +79,10 @@ export class SeriesLog {
   }
 
   _follow(seen, before) {
-    const steps = this.hasTimes ? this.info.frequency.between(before.x, seen.x) : seen.position - before.position;
+    const steps = this.hasTimes ? this.info.frequency.between(before.x, seen.x) : seen.position - before.position + seen.num_missing_steps;
     seen.isUnseen = seen.position - before.position > 1 + seen.num_skipped;
     // Where rows in between were taken and not shown, what is missing among them is not known.
-    if (!seen.isUnseen && !seen.num_skipped) seen.gap = Math.max(0, steps - 1);
+    if (!seen.isUnseen && !seen.num_skipped) seen.gap = seen.num_missing_steps;
     if (!seen.isUnseen) this.score.judge(before, seen, Math.max(1, steps));
   }
 

@@ -3,24 +3,38 @@
 /** Rows a second that are drawn; of a faster stream some are skipped, and the messages say how many. */
 const MAX_ROWS_PER_S = 50;
 
+/** What happened after which a session's next row is its first. */
+const ENDINGS = new Set(["SESSION_EVENT_RESET", "SESSION_EVENT_DELETED", "SESSION_EVENT_EXPIRED"]);
+
 /** What a message of WatchRows says of a row; see `SeriesLog.add`. */
-function watched(message) {
-  const score = message.anomaly_score ?? {};
+function watched(row) {
+  const score = row.anomaly_score ?? {};
   return {
-    position: Number(message.position ?? 0),
-    time_us: timeOf(message.time_us),
-    values: (message.values ?? []).map(Number),
-    forecast: columns(message.forecast),
+    position: Number(row.position ?? 0),
+    time_us: timeOf(row.time_us),
+    values: (row.values ?? []).map(Number),
+    forecast: columns(row.forecast),
     quantile: Number(score.quantile_position ?? NaN),
     tail: Number(score.tail_probability ?? NaN),
-    num_skipped: Number(message.num_skipped ?? 0),
+    num_skipped: Number(row.num_skipped ?? 0),
+    num_missing_steps: Number(row.num_missing_steps ?? 0),
   };
 }
 
-/** Tells `onRow` of each row of a session until `signal` ends it; as `api.stream`. */
-export function watchRows(api, { model, session, signal, onRow, onOpen }) {
+/**
+ * Tells of a session from now on, until `signal` ends it; as `api.stream`.
+ *
+ * @param {{onRow: function(Object), onEnding: function(string), onVersion: function(number, number[])}} told
+ *   `onEnding`: it begins anew with its next row, and why; `onVersion`: the model's version and levels from now on.
+ */
+export function watchRows(api, { model, session, signal, onOpen, onRow, onEnding, onVersion }) {
+  const onMessage = (message) => {
+    if (message.quantile_levels?.length) onVersion(Number(message.model_version ?? 0), message.quantile_levels.map(Number));
+    if (message.row) onRow(watched(message.row));
+    else if (ENDINGS.has(message.event)) onEnding(message.event);
+  };
   const request = { model, session_id: session, max_rows_per_second: MAX_ROWS_PER_S };
-  return api.stream("SessionService/WatchRows", request, { signal, onOpen, onMessage: (message) => onRow(watched(message)) });
+  return api.stream("SessionService/WatchRows", request, { signal, onOpen, onMessage });
 }
 
 /**

@@ -16,14 +16,28 @@ export const title = "Live";
 
 const WINDOWS = [100, 300, 1000];
 const FIGURES_MS = 200;
+const ENDED = { SESSION_EVENT_RESET: "was reset", SESSION_EVENT_DELETED: "was deleted", SESSION_EVENT_EXPIRED: "expired" };
 /** What was seen of each session while the page is open: a view that is left and entered again goes on. */
 const logs = new Map();
+/** The levels of sessions that are on another version than new ones begin with. */
+const levelsOf = new Map();
 
 /** The rows of a session that were seen so far. */
 export function logOf(info, session) {
-  const key = JSON.stringify([info.name, session]);
-  if (!logs.has(key) || logs.get(key).info.numColumns !== info.numColumns) logs.set(key, new SeriesLog(info));
+  const key = keyOf(info, session);
+  if (logs.get(key)?.info.levels.join() !== info.levels.join()) logs.set(key, new SeriesLog(info));
   return logs.get(key);
+}
+
+/** What is known of the model, at the levels of the version that a session is on. */
+export function infoOf(model, session) {
+  const info = modelInfo(model);
+  const levels = levelsOf.get(keyOf(info, session));
+  return levels ? { ...info, levels, numColumns: levels.length } : info;
+}
+
+function keyOf(info, session) {
+  return JSON.stringify([info.name, session]);
 }
 
 export async function mount(root, app) {
@@ -43,7 +57,7 @@ export async function mount(root, app) {
     return undefined;
   }
   if (!session) return choose(root, app, model.name);
-  const live = new LiveView(app, modelInfo(model), session);
+  const live = new LiveView(app, infoOf(model, session), session);
   toolbar.append(...live.controls);
   root.append(live.root);
   live.start();
@@ -58,7 +72,7 @@ async function choose(root, app, model) {
     ? h("div", { class: "state" }, h("h2", {}, "Choose a session to watch"), h("p", {}, "Those that a row came to last:"), list)
     : emptyState({
       title: "No sessions yet", text: `A session begins with its first row. Send some to ${model}, or let the page stream a file:`,
-      action: h("div", { class: "stack" }, h("pre", { tabindex: "0" }, h("code", {}, command)), h("p", {}, h("a", { class: "button primary", href: "#try" }, "Try it"))),
+      action: h("div", { class: "stack centred" }, h("pre", { tabindex: "0" }, h("code", {}, command)), h("p", {}, h("a", { class: "button primary", href: "#try" }, "Try it"))),
     }));
   return undefined;
 }
@@ -122,6 +136,8 @@ class LiveView {
         model: this._info.name, session: this._session, signal,
         onOpen: () => this._say("Waiting for rows", "good"),
         onRow: (row) => this._row(row),
+        onEnding: (event) => this._ending(event),
+        onVersion: (version, levels) => this._version(version, levels),
       });
       if (!signal.aborted) this._say("The server ended the stream", "bad");
     } catch (error) {
@@ -150,11 +166,28 @@ class LiveView {
     if (!this._isPaused) this._chart.request();
   }
 
+  _ending(event) {
+    this._log.clear();
+    this._app.notify(`${this._session} ${ENDED[event]}; its next row is its first.`);
+    this._chart.request();
+  }
+
+  /** The session's version may forecast at other levels than the one that is served: the view begins anew with them. */
+  _version(version, levels) {
+    const isOurs = levels.length === this._info.levels.length && levels.every((level, at) => level === this._info.levels[at]);
+    if (isOurs || this._info.labels.length) return;
+    levelsOf.set(keyOf(this._info, this._session), levels);
+    this._app.notify(`${this._session} is on version ${version} of the model.`);
+    this._app.again();
+  }
+
   _drawn() {
     const { last } = this._log;
     if (last) text(this._note, "");
     // For tests: what the canvas shows now, and since when.
-    Object.assign(this._place.dataset, { rows: this._log.rows.length, position: last?.position ?? this._log.asItStands?.position ?? 0, drawnAtMs: Date.now() });
+    Object.assign(this._place.dataset, {
+      ...this._chart.shown, position: last?.position ?? this._log.asItStands?.position ?? 0, drawnAtMs: Date.now(),
+    });
   }
 
   _figures() {
