@@ -1,19 +1,14 @@
 """The page's frame: views, connection, theme, sign-in, keys."""
 
-import re
-import signal
-import socket
-
 import pytest
 
+import statecast
 from service.security.caller import Role
 from tests.browser.visit import PATIENCE_MS
-from tests.http_port import FLAGS, address_of
-from tests.server_process import ServerProcess, serving
+from tests.http_port import FLAGS
+from tests.server_process import serving
 from tests.tenants import token_of, write_tokens
 
-# What Chromium itself writes where nobody listens, or a connection breaks.
-BROKEN = r"net::ERR_(CONNECTION_(REFUSED|RESET)|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)"
 REFUSED = "status of 401"
 
 
@@ -93,31 +88,6 @@ def test_charts_that_are_not_installed_are_said_to_be_missing(visit):
     assert "statecast-server[page]" in seen.wait(".state.error").inner_text()
 
 
-def _free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
-
-
-def test_a_killed_server_shows_and_comes_back(visit, page_repository):
-    """The page stays as it was, says that nobody answers, and goes on by itself once somebody does."""
-    grpc, http = _free_port(), _free_port()
-    start = {"address": f"127.0.0.1:{grpc}"}
-    flags = ("--http-address", f"127.0.0.1:{http}")
-    server = ServerProcess(page_repository, *flags, **start)
-    seen = visit("live/two", server=server)
-    seen.expected.append(BROKEN)
-    seen.wait(".state.empty")
-    server.stop(signal.SIGKILL)
-    assert "Disconnected" in seen.wait("#connection[data-state=disconnected]").inner_text()
-    assert "reconnects by itself" in seen.wait("#banner").inner_text()
-    assert seen.page.locator(".state.empty").is_visible()
-    assert seen.findings() == []
-    with ServerProcess(page_repository, *flags, **start):
-        seen.wait("#connection[data-state=connected]")
-        seen.page.locator("#banner").wait_for(state="hidden")
-        seen.wait(".state.empty")
-
-
 def test_a_server_that_wants_tokens_is_signed_in_to(visit, page_repository, tmp_path):
     """A wrong token is told, a right one kept for the tab alone, and forgotten by signing out."""
     tokens = write_tokens(tmp_path / "tokens")
@@ -149,7 +119,8 @@ def test_a_server_that_wants_tokens_is_signed_in_to(visit, page_repository, tmp_
 def test_what_a_server_says_is_never_run(visit, page_server):
     """A session whose id is markup is shown as it is written."""
     name = "<img src=x onerror=alert(1)>"
-    seen = visit(f"live/two/{name.replace('<', '%3C').replace('>', '%3E').replace(' ', '%20')}")
-    assert seen.wait(".chart-title h2").inner_text() == name
+    with statecast.Client(page_server.address) as client:
+        client.session("two", name).forecast([[1.0, 2.0]])
+    seen = visit("live/two")
+    assert name in seen.wait(".pick").inner_text()
     assert seen.page.locator("main img").count() == 0
-    assert re.match(r"127\.0\.0\.1:\d+", address_of(page_server))

@@ -5,6 +5,8 @@ from typing import Any
 
 # So long the slowest of these machines may take to show what is there at once elsewhere.
 PATIENCE_MS = 15_000
+# What Chromium itself writes where nobody listens, or a connection breaks.
+BROKEN = r"net::ERR_(CONNECTION_(REFUSED|RESET)|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)"
 
 
 class Visit:

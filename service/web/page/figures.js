@@ -23,25 +23,34 @@ export class Figure {
   }
 }
 
-/** How much of what came lay inside an interval, against how much should have: a bar with a mark at the goal. */
+/** How much of what came lay inside each interval, against how much should have: a bar with a mark at the goal. */
 export class CoverageFigure extends Figure {
-  constructor(share) {
-    super(`Coverage of the ${percent(share, 0)} interval`, { id: "coverage" });
-    this._goal = share;
-    const level = shape("rect", { class: "level", x: 0, y: 6, width: 0, height: 8, rx: 2 });
-    this._level = level;
-    const at = share * 100;
-    const chart = shape("svg", { class: "meter", "aria-hidden": "true" },
-      shape("rect", { class: "track", x: 0, y: 6, width: "100%", height: 8, rx: 2 }), level,
-      shape("line", { class: "goal", x1: `${at}%`, x2: `${at}%`, y1: 3, y2: 17 }),
-      shape("text", { x: `${at}%`, y: 26, "text-anchor": at > 85 ? "end" : "middle" }, `expected ${percent(share, 0)}`));
-    this.root.append(chart);
+  /** @param {{share: number}[]} intervals the widest first. */
+  constructor(intervals) {
+    super("Coverage, one step ahead", { id: "coverage" });
+    this._meters = intervals.map(({ share }) => {
+      const level = shape("rect", { class: "level", x: 0, y: 3, width: 0, height: 8, rx: 2 });
+      const value = h("dd", { class: "number", data: { coverage: share } }, "–");
+      const at = `${share * 100}%`;
+      const chart = shape("svg", { class: "meter", "aria-hidden": "true" },
+        shape("rect", { class: "track", x: 0, y: 3, width: "100%", height: 8, rx: 2 }), level,
+        shape("line", { class: "goal", x1: at, x2: at, y1: 0, y2: 14 }));
+      return { level, value, chart, share };
+    });
+    this.more.before(h("dl", { class: "meters" }, this._meters.map(({ value, chart, share }) =>
+      [h("dt", {}, `${percent(share, 0)} interval`), value, h("dd", { class: "bar-of", "aria-hidden": "true" }, chart)])));
+    this.root.querySelector(".value").remove();
   }
 
-  judge(interval, num) {
-    const share = num ? interval.num_inside / num : NaN;
-    this.show(num ? percent(share, num < 100 ? 0 : 1) : "–", "", `of ${integer(num)} rows`);
-    this._level.setAttribute("width", num ? `${share * 100}%` : "0");
+  /** @param {FanScore} score as `series_log.js` keeps it. */
+  judge({ intervals, num, longest_lead }) {
+    this._meters.forEach(({ level, value }, index) => {
+      const share = num ? intervals[index].num_inside / num : NaN;
+      text(value, percent(share, num < 100 ? 0 : 1));
+      level.setAttribute("width", num ? `${share * 100}%` : "0");
+    });
+    const ahead = longest_lead > 1 ? `; up to ${longest_lead} steps ahead, where rows are missing` : "";
+    this.show("", "", num ? `of ${integer(num)} rows${ahead}` : "no row judged yet");
   }
 }
 

@@ -5,8 +5,8 @@ import { CoverageFigure, Figure, LabelBars, sinceWords } from "./figures.js";
 import { integer, number, percent, time } from "./format.js";
 import { intervals, middle } from "./model_info.js";
 
-/** How many intervals' coverage is shown: the widest, and one within. */
-const MAX_COVERAGES = 2;
+/** How many intervals' coverage is shown, from the widest on. */
+const MAX_COVERAGES = 3;
 
 export class LivePanel {
   constructor(info, log) {
@@ -46,19 +46,15 @@ export class LivePanel {
       const f = stands?.forecast;
       next.show(f ? number(f[middle(info.levels)]) : "–", "", f && wide ? `${percent(wide.share, 0)} interval ${number(f[wide.low])} to ${number(f[wide.high])}` : "");
     };
-    const coverages = intervals(info.levels).slice(0, MAX_COVERAGES).map((_, index) => {
-      const figure = new CoverageFigure(intervals(info.levels)[index].share);
-      figure.update = () => figure.judge(log.score.intervals[index], log.score.num);
-      return figure;
-    });
-    const error = new Figure("Mean absolute error of the median", { id: "error" });
+    const coverage = new CoverageFigure(intervals(info.levels).slice(0, MAX_COVERAGES));
+    coverage.update = () => coverage.judge(log.score);
+    const error = new Figure("Mean absolute error, one step ahead", { id: "error" });
     error.update = () => {
       const { score } = log;
-      const ahead = score.longest_lead > 1 ? `up to ${score.longest_lead} steps ahead` : "one step ahead";
-      const relative = Number.isFinite(score.relative_error) ? `; ${number(score.relative_error, 3)} × that of repeating the last value` : "";
-      error.show(number(score.mean_error), "", `${ahead}${relative}`);
+      const relative = Number.isFinite(score.relative_error) ? `${number(score.relative_error, 2)} × that of repeating the last value` : "";
+      error.show(number(score.mean_error, 3), "", relative);
     };
-    return [next, ...coverages, error];
+    return intervals(info.levels).length ? [next, coverage, error] : [next, error];
   }
 
   _labelParts() {
