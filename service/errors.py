@@ -8,6 +8,7 @@
     ├── QueueFull             too many rows wait: back off
     ├── TooManySessions       no room for another session
     ├── TooManyHandles        the tenant's streams name too many sessions
+    ├── TooManyWatches        too many sessions are watched row by row
     ├── RateLimited           the tenant has sent more rows than it may: back off
     ├── Unauthenticated       nobody knows who calls: show a token that is valid
     ├── AccessWithdrawn       the token that opened a stream is not valid any more: open another
@@ -98,6 +99,14 @@ class TooManyHandles(StatecastError):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         super().__init__(f"streams name {limit} sessions already, four times max_sessions; end some of them")
+
+
+class TooManyWatches(StatecastError):
+    """Too many sessions of the model are watched row by row."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"{limit} sessions of the model are watched already; end some of the watches")
 
 
 class RateLimited(StatecastError):

@@ -35,6 +35,7 @@ from statecast.sync_client import Client, Session
 from statecast.sync_rows import StreamSession
 from statecast.sync_sessions import Sessions, Watch
 from statecast.sync_stream import PendingFrame, Stream
+from statecast.watched_row import WatchedEvent, WatchedRow
 
 __all__ = [
     "AccessDenied",
@@ -78,6 +79,8 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "Watch",
+    "WatchedEvent",
+    "WatchedRow",
     "token_file",
     "with_future",
 ]

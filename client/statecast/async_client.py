@@ -131,7 +131,7 @@ class AsyncClient:
             with self._tracing.call(step.method) as traced:
                 return await _call(self._method(step.method), step.request, step.timeout_s, traced)
         if isinstance(step, OpenStream):
-            return await opened(self._method(step.method)(step.request))
+            return await opened(self._method(step.method)(step.request, metadata=metadata_of(step.request)))
         if isinstance(step, CallMany):
             method = self._method(step.method)
             return await asyncio.gather(

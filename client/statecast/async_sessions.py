@@ -1,9 +1,10 @@
 """`Sessions` for asyncio."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from statecast import status
 from statecast.async_stream import remote, run
@@ -11,7 +12,9 @@ from statecast.errors import Unacknowledged
 from statecast.flow import Flow, Step, T
 from statecast.session_info import SessionEvent, SessionInfo, event_from
 from statecast.sessions_flow import MAX_PAGE_SIZE, SessionsFlow
-from statecast.v1 import session_pb2
+from statecast.watched_row import RowReader, WatchedEvent, WatchedRow
+
+W = TypeVar("W")
 
 
 class AsyncSessions:
@@ -55,19 +58,25 @@ class AsyncSessions:
         """End a session: the server forgets its state."""
         return await self._run(self._core.delete(session_id))
 
-    async def watch(self, prefix: str = "") -> "AsyncWatch":
+    async def watch(self, prefix: str = "") -> "AsyncWatch[SessionEvent]":
         """What happens to sessions whose id begins with `prefix`, beside their rows, from now on."""
-        return AsyncWatch(await self._run(self._core.watch(prefix)))
+        return AsyncWatch(await self._run(self._core.watch(prefix)), event_from)
+
+    async def watch_rows(
+        self, session_id: str, max_rows_per_s: int = 50
+    ) -> "AsyncWatch[WatchedRow | WatchedEvent]":
+        """Each row that a session takes from now on, by whatever call, and what happens to it beside."""
+        return AsyncWatch(await self._run(self._core.watch_rows(session_id, max_rows_per_s)), RowReader())
 
     async def _run(self, steps: Flow[T]) -> T:
         return await run(steps, self._perform)
 
 
-class AsyncWatch:
+class AsyncWatch(Generic[W]):
     """`Watch` for `async for`."""
 
-    def __init__(self, call: Any) -> None:
-        self._call = call
+    def __init__(self, call: Any, read: Callable[[Any], W]) -> None:
+        self._call, self._read = call, read
         self._is_closed = False
 
     def close(self) -> None:
@@ -78,7 +87,7 @@ class AsyncWatch:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> SessionEvent:
+    async def __anext__(self) -> W:
         try:
             response = await remote(self._call.read())
         except grpc.aio.AioRpcError as error:
@@ -87,9 +96,9 @@ class AsyncWatch:
             if self._is_closed:
                 raise StopAsyncIteration from None
             raise
-        if not isinstance(response, session_pb2.WatchSessionsResponse):
+        if not isinstance(response, Message):
             raise StopAsyncIteration
-        return event_from(response)
+        return self._read(response)
 
     async def __aenter__(self) -> Self:
         return self

@@ -81,8 +81,12 @@ def from_message(message: session_pb2.Session) -> SessionInfo:
 
 def event_from(response: session_pb2.WatchSessionsResponse) -> SessionEvent:
     """The event that a watch tells of."""
-    kind = _EVENTS.get(response.event, "unknown")
-    return SessionEvent(kind, from_message(response.session), response.num_missed)
+    return SessionEvent(event_name(response.event), from_message(response.session), response.num_missed)
+
+
+def event_name(number: int) -> EventName:
+    """What a number of the wire says."""
+    return _EVENTS.get(number, "unknown")
 
 
 def _utc(time_us: int) -> datetime:

@@ -96,10 +96,24 @@ class SessionsFlow:
     def watch(self, prefix: str) -> Flow[Any]:
         """A call that tells events, open at the server."""
         request = pb.WatchSessionsRequest(model=self._model, prefix=prefix)
+        return (yield from self._open("WatchSessions", request))
+
+    def watch_rows(self, session_id: str, max_rows_per_s: int) -> Flow[Any]:
+        """A call that tells rows, open at the server."""
+        if max_rows_per_s < 1:
+            raise ValueError(f"max_rows_per_s: expected 1 or more, found {max_rows_per_s}")
+        request = pb.WatchRowsRequest(
+            model=self._model,
+            session_id=as_session_id(session_id),
+            max_rows_per_second=max_rows_per_s,
+        )
+        return (yield from self._open("WatchRows", request))
+
+    def _open(self, method: str, request: Message) -> Flow[Any]:
         attempts = self._policy.start()
         while True:
             try:
-                return (yield OpenStream("WatchSessions", request))
+                return (yield OpenStream(method, request))
             except StatecastError as error:
                 pause_s = attempts.pause_s(error)
                 if pause_s is None:

@@ -142,7 +142,7 @@ class Client:
             with self._tracing.call(step.method) as traced:
                 return _call(self._stubs.method(step.method), step.request, step.timeout_s, traced)
         if isinstance(step, OpenStream):
-            return opened(self._stubs.method(step.method)(step.request))
+            return opened(self._stubs.method(step.method)(step.request, metadata=metadata_of(step.request)))
         if isinstance(step, CallMany):
             method = self._stubs.method(step.method)
             calls = [

@@ -1,7 +1,7 @@
 """The sessions of a model, for those who look after them."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
 
@@ -10,6 +10,9 @@ from statecast.flow import Flow, Step, T
 from statecast.session_info import SessionEvent, SessionInfo, event_from
 from statecast.sessions_flow import MAX_PAGE_SIZE, SessionsFlow
 from statecast.sync_stream import run
+from statecast.watched_row import RowReader, WatchedEvent, WatchedRow
+
+W = TypeVar("W")
 
 
 class Sessions:
@@ -93,23 +96,37 @@ class Sessions:
         """
         return self._run(self._core.delete(session_id))
 
-    def watch(self, prefix: str = "") -> "Watch":
+    def watch(self, prefix: str = "") -> "Watch[SessionEvent]":
         """What happens to sessions whose id begins with `prefix`, beside their rows, from now on."""
-        return Watch(self._run(self._core.watch(prefix)))
+        return Watch(self._run(self._core.watch(prefix)), event_from)
+
+    def watch_rows(self, session_id: str, max_rows_per_s: int = 50) -> "Watch[WatchedRow | WatchedEvent]":
+        """Each row that a session takes from now on, by whatever call, and what happens to it beside.
+
+        Args:
+            session_id: it need not be there yet: its first row is told too.
+            max_rows_per_s: to be told on average, 50 at most; of a faster series rows are left out and
+                counted.
+
+        Raises:
+            ValueError: the id or the pace is none.
+            Overloaded: too many sessions are watched.
+        """
+        return Watch(self._run(self._core.watch_rows(session_id, max_rows_per_s)), RowReader())
 
     def _run(self, steps: Flow[T]) -> T:
         return run(steps, self._perform)
 
 
-class Watch:
-    """Events, in order, from the moment it was opened. Iterate over it; close it from any thread.
+class Watch(Generic[W]):
+    """Events, or rows, in order, from the moment it was opened. Iterate over it; close it from any thread.
 
     Iteration ends when it is closed. It raises Unavailable when the server goes away: what happens until a
     new watch is open is told to nobody, so look at the sessions then.
     """
 
-    def __init__(self, call: Any) -> None:
-        self._call = call
+    def __init__(self, call: Any, read: Callable[[Any], W]) -> None:
+        self._call, self._read = call, read
         self._is_closed = False
 
     def close(self) -> None:
@@ -120,9 +137,9 @@ class Watch:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> SessionEvent:
+    def __next__(self) -> W:
         try:
-            return event_from(next(self._call))
+            return self._read(next(self._call))
         except grpc.RpcError as error:
             if self._is_closed:
                 raise StopIteration from None

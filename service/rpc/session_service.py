@@ -8,6 +8,7 @@ from service.errors import DamagedState, ForeignState, InvalidRequest
 from service.rpc import validation
 from service.rpc.guard import guarded
 from service.rpc.page_token import from_token, to_token
+from service.rpc.row_watcher import MAX_ROWS_PER_S, RowWatcher
 from service.rpc.session_message import session_message
 from service.rpc.status import Context
 from service.rpc.watcher import Watcher
@@ -31,7 +32,7 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
     def __init__(self, catalog: Catalog, clock: Clock, max_message_bytes: int) -> None:
         self._catalog, self._clock = catalog, clock
         self._max_page_size = min(_MAX_PAGE_SIZE, max(max_message_bytes // _LISTED_BYTES, 1))
-        self._watchers: set[Watcher] = set()
+        self._watchers: set[Watcher | RowWatcher] = set()
         self._is_draining = False
 
     @guarded
@@ -139,6 +140,27 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
             unsubscribe()
             self._watchers.discard(watcher)
 
+    @guarded
+    async def WatchRows(  # noqa: N802
+        self, request: pb.WatchRowsRequest, context: Context
+    ) -> None:
+        """See `session.proto`."""
+        worker, key = self._named(request)
+        pace = min(request.max_rows_per_second or MAX_ROWS_PER_S, MAX_ROWS_PER_S)
+        watcher = RowWatcher()
+        if self._is_draining:
+            watcher.end()
+        close = worker.watches.open(key, pace, watcher)
+        self._watchers.add(watcher)
+        try:
+            # So that the caller knows from when on it is told.
+            await context.send_initial_metadata(())
+            while True:
+                await context.write(await watcher.next())
+        finally:
+            close()
+            self._watchers.discard(watcher)
+
     def drain(self) -> None:
         """End the watches with UNAVAILABLE, once they have told what waits."""
         self._is_draining = True
@@ -163,6 +185,7 @@ _Named = (
     | pb.ExportSessionRequest
     | pb.ImportSessionRequest
     | pb.DeleteSessionRequest
+    | pb.WatchRowsRequest
 )
 
 

@@ -30,6 +30,7 @@ from service.errors import (
     TokenLost,
     TooManyHandles,
     TooManySessions,
+    TooManyWatches,
     Unauthenticated,
     UnknownModel,
     UnknownSession,
@@ -45,6 +46,7 @@ _CODES: dict[type[StatecastError], grpc.StatusCode] = {
     QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     TooManySessions: grpc.StatusCode.RESOURCE_EXHAUSTED,
     TooManyHandles: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    TooManyWatches: grpc.StatusCode.RESOURCE_EXHAUSTED,
     RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     # Who has a valid token goes on with the next stream; whoever has none is refused there.
@@ -131,6 +133,8 @@ def status_of(error: StatecastError) -> Status:
             subject = error_details_pb2.QuotaFailure.Violation(subject="max_sessions", description=message)
             quota = error_details_pb2.QuotaFailure(violations=[subject])
             return Status(code, message, retry_after_ms=_NEVER_MS, detail=quota)
+        case TooManyWatches():
+            return Status(code, message, retry_after_ms=_NEVER_MS)
         case EngineFailure(correlation_id=correlation_id):
             detail = error_details_pb2.RequestInfo(request_id=correlation_id)
             return Status(code, message, correlation_id=correlation_id, detail=detail)

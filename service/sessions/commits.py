@@ -15,6 +15,7 @@ from service.sessions.outcome import Outcomes, fill_results
 from service.sessions.plan import BatchPlan
 from service.sessions.queue import FrameQueue
 from service.sessions.residency import Residency
+from service.sessions.row_watch import RowWatches
 from service.store.contract import Changes
 from service.telemetry.tracing import Tracing
 
@@ -37,11 +38,12 @@ class Commits:
         clock: Clock,
         ended: Callable[["asyncio.Task[None]"], None],
         tracing: Tracing | None = None,
+        watches: RowWatches | None = None,
     ) -> None:
         """`ended` is called with what asked the store to take a batch, when it is done."""
         self._residency, self._queue, self._clock = residency, queue, clock
         self._ended = ended
-        self._tracing = tracing
+        self._tracing, self._watches = tracing, watches
         self._max_in_flight = _MAX_SHARED if residency.store.is_shared else 1
         self._in_flight: set[asyncio.Task[None]] = set()
 
@@ -85,6 +87,8 @@ class Commits:
             self._tracing.batch(self._residency.name, frames, len(batch.values), planned, planned.stored_s)
         fill_results(batch, planned, outcomes)
         self._settle(batch, planned)
+        if planned.watched and self._watches is not None:
+            self._watches.committed(planned)
 
     def _count_scores(self, batch: Batch, planned: BatchPlan, outcomes: Outcomes) -> None:
         """Those of entries that stand."""

@@ -3,8 +3,9 @@
 `plan_batch` sorts a whole batch by columns; the few entries that are not plain go through `plan`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from service.errors import InvalidRequest, PositionConflict, StatecastError
 from service.sessions.batch import Batch, row_indices
 from service.sessions.frame import NO_POSITION, Integers
 from service.store.contract import NO_TIME
+
+if TYPE_CHECKING:
+    from service.sessions.watched import Watched
 
 Mask = npt.NDArray[np.bool_]
 
@@ -157,6 +161,7 @@ class BatchPlan:
         began_s: when its run began, on the worker's clock.
         ended_s: when its run ended.
         stored_s: when a durable store had it, or had refused it; 0 where none was asked.
+        watched: its entries whose sessions are watched, as `watched.Watched`.
     """
 
     positions: Integers
@@ -168,6 +173,7 @@ class BatchPlan:
     began_s: float = 0.0
     ended_s: float = 0.0
     stored_s: float = 0.0
+    watched: "Sequence[Watched]" = ()
 
 
 def plan_batch(

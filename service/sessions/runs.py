@@ -15,6 +15,7 @@ from service.sessions.frame import Integers
 from service.sessions.outcome import Outcome, Outcomes
 from service.sessions.plan import BatchPlan, Group
 from service.sessions.residency import Residency
+from service.sessions.watched import look_ahead, look_back
 from service.telemetry.correlation import correlation_id
 
 _log = structlog.get_logger()
@@ -28,7 +29,11 @@ def run(batch: Batch, planned: BatchPlan, residency: Residency, clock: Clock) ->
     planned.began_s = clock.monotonic_s()
     if len(residency.versions) > 1:
         planned.groups = [own for group in planned.groups for own in _by_version(batch, group, residency)]
+    if planned.watched:
+        look_ahead(planned.watched, planned.groups)
     outcomes = [_step(batch, planned, group, residency) for group in planned.groups]
+    if planned.watched:
+        look_back(planned.watched, outcomes)
     standing = None
     if len(planned.standing) and (batch.replies[planned.standing] % Reply.SCORED_NONE != Reply.NONE).any():
         try:

@@ -31,6 +31,7 @@ from service.sessions.queue import FrameQueue
 from service.sessions.quota import Quota
 from service.sessions.recovery import recover
 from service.sessions.residency import Fetch, Residency
+from service.sessions.row_watch import RowWatches
 from service.sessions.runs import engine_failure, run
 from service.sessions.turns import Turns
 from service.sessions.versions import UpgradePolicy, Versions
@@ -116,7 +117,8 @@ class SessionWorker:
         self._clock = clock
         self._executor = executor
         self._queue = FrameQueue(model.capacity, MAX_STEP_ROWS)
-        self._commits = Commits(self.residency, self._queue, clock, self._committed, tracing)
+        self.watches = RowWatches(self.residency, clock, self.between_batches)
+        self._commits = Commits(self.residency, self._queue, clock, self._committed, tracing, self.watches)
         self._intake = Intake(
             self._queue, self.table, self.counts, clock, limits.max_batch_size, halves=self._commits.overlap
         )
@@ -222,12 +224,14 @@ class SessionWorker:
             arrived_s: when it came.
 
         Returns:
-            None where the row is a duplicate, late, after a gap or refused: a frame must take it.
+            None where the row is a duplicate, late, after a gap, refused or watched: a frame must take it.
 
         Raises:
             EngineFailure: the run failed; the session stands before the row.
         """
         table = self.table
+        if self.watches.by_session and self.watches.is_watched(slot):
+            return None
         committed = table.positions.item(slot)
         if position not in (NO_POSITION, committed):
             return None
@@ -391,13 +395,16 @@ class SessionWorker:
 
     def _plan(self, batch: Batch) -> BatchPlan:
         table = self.table
-        return plan_batch(
+        planned = plan_batch(
             batch,
             table.positions[batch.slots],
             table.last_times_us[batch.slots],
             self.model.frequency,
             self._limits.steps,
         )
+        if self.watches.by_session:
+            planned.watched = self.watches.look(batch, planned)
+        return planned
 
     async def _apply(self, batch: Batch, *, is_history: bool) -> None:
         if self.residency.is_upgrading:

@@ -188,6 +188,10 @@ class SessionTable:
         """Whether somebody waits for a session of this slot that has not committed."""
         return bool(self.num_waiting[slot]) and not self._is_committed[slot]
 
+    def slot_or_none(self, session_id: str) -> int | None:
+        """The slot of a session, be it that it has only rows that wait; None where memory has none."""
+        return self._slots.get(session_id)
+
     def find_or_none(self, session_id: str) -> int | None:
         """The slot of a session that has committed, None where memory has none."""
         slot = self._slots.get(session_id)

@@ -51,6 +51,7 @@ CASES = {
     SESSIONS + "ImportSession": named(session_pb2.ImportSessionRequest, exported=b"nothing"),
     SESSIONS + "DeleteSession": named(session_pb2.DeleteSessionRequest),
     SESSIONS + "WatchSessions": lambda name: [session_pb2.WatchSessionsRequest(model="gru", prefix=name)],
+    SESSIONS + "WatchRows": named(session_pb2.WatchRowsRequest),
     MODELS + "ListModels": always(model_pb2.ListModelsRequest()),
     MODELS + "GetModel": always(model_pb2.GetModelRequest(model="gru")),
     MODELS + "LoadModel": always(model_pb2.LoadModelRequest(model="gru")),
@@ -137,7 +138,7 @@ def outcome(channel, method, requests, metadata):
         method, lambda message: message.SerializeToString(deterministic=True), lambda content: content
     )
     argument = iter(requests) if described.client_streaming else requests[0]
-    is_watch = method.endswith("WatchSessions")
+    is_watch = method.rpartition("/")[2].startswith("Watch")
     messages = []
     try:
         if not described.server_streaming:
@@ -267,6 +268,20 @@ def test_a_watch_tells_of_ones_own_sessions(server):
             bolt.sessions("gru").delete("watched")
             event = next(iter(events))
     assert (event.kind, event.session.session_id, event.session.position) == ("deleted", "watched", 1)
+
+
+def test_a_watch_of_rows_tells_those_of_ones_own_session(server):
+    """Another tenant's session of the same id takes rows unseen."""
+    with (
+        statecast.Client(server.address, token=token_of("acme")) as acme,
+        statecast.Client(server.address, token=token_of("bolt")) as bolt,
+        bolt.sessions("gru").watch_rows("secret") as rows,
+    ):
+        acme.session("gru", "secret").forecast([7.0])
+        acme.sessions("gru").delete("secret")
+        bolt.session("gru", "secret").forecast([1.0])
+        row = next(iter(rows))
+    assert (row.position, row.values.tolist(), row.num_skipped) == (1, [1.0], 0)
 
 
 def test_states_that_leave_the_server_are_bound_to_their_tenant(server):

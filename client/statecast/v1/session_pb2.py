@@ -22,57 +22,64 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from statecast.v1 import forecast_pb2 as statecast_dot_v1_dot_forecast__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1astatecast/v1/session.proto\x12\x0cstatecast.v1\"6\n\x11GetSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"<\n\x12GetSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"9\n\x14\x44\x65leteSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"?\n\x15\x44\x65leteSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"[\n\x13ListSessionsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x14ListSessionsResponse\x12\'\n\x08sessions\x18\x01 \x03(\x0b\x32\x15.statecast.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x13ResetSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\">\n\x14ResetSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"O\n\x12\x46orkSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x16\n\x0enew_session_id\x18\x03 \x01(\t\"=\n\x13\x46orkSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"9\n\x14\x45xportSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"Q\n\x15\x45xportSessionResponse\x12\x10\n\x08\x65xported\x18\x01 \x01(\x0c\x12&\n\x07session\x18\x02 \x01(\x0b\x32\x15.statecast.v1.Session\"^\n\x14ImportSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x10\n\x08\x65xported\x18\x03 \x01(\x0c\x12\x11\n\toverwrite\x18\x04 \x01(\x08\"?\n\x15ImportSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"\xe6\x01\n\x0f\x45xportedSession\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x19\n\x0clast_time_us\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12)\n\x06states\x18\x06 \x03(\x0b\x32\x19.statecast.v1.StateTensor\x12\x0e\n\x06recent\x18\x07 \x01(\x0c\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x0f \x01(\x0c\x42\x0f\n\r_last_time_us\"J\n\x0bStateTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\r\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\"5\n\x14WatchSessionsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\"~\n\x15WatchSessionsResponse\x12)\n\x05\x65vent\x18\x01 \x01(\x0e\x32\x1a.statecast.v1.SessionEvent\x12&\n\x07session\x18\x02 \x01(\x0b\x32\x15.statecast.v1.Session\x12\x12\n\nnum_missed\x18\x03 \x01(\x04\"\xd6\x01\n\x07Session\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\x04\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x10\n\x08position\x18\x05 \x01(\x04\x12\x19\n\x0clast_time_us\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12)\n\x05place\x18\x07 \x01(\x0e\x32\x1a.statecast.v1.SessionPlace\x12\x12\n\nused_at_us\x18\x08 \x01(\x03\x42\x0f\n\r_last_time_us*\xd1\x01\n\x0cSessionEvent\x12\x1d\n\x19SESSION_EVENT_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_EVENT_EVICTED\x10\x01\x12\x19\n\x15SESSION_EVENT_EXPIRED\x10\x02\x12\x19\n\x15SESSION_EVENT_DELETED\x10\x03\x12\x17\n\x13SESSION_EVENT_RESET\x10\x04\x12\x1c\n\x18SESSION_EVENT_TAKEN_OVER\x10\x05\x12\x1a\n\x16SESSION_EVENT_UPGRADED\x10\x06*`\n\x0cSessionPlace\x12\x1d\n\x19SESSION_PLACE_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_PLACE_MEMORY\x10\x01\x12\x17\n\x13SESSION_PLACE_STORE\x10\x02\x32\xcd\x05\n\x0eSessionService\x12O\n\nGetSession\x12\x1f.statecast.v1.GetSessionRequest\x1a .statecast.v1.GetSessionResponse\x12U\n\x0cListSessions\x12!.statecast.v1.ListSessionsRequest\x1a\".statecast.v1.ListSessionsResponse\x12U\n\x0cResetSession\x12!.statecast.v1.ResetSessionRequest\x1a\".statecast.v1.ResetSessionResponse\x12R\n\x0b\x46orkSession\x12 .statecast.v1.ForkSessionRequest\x1a!.statecast.v1.ForkSessionResponse\x12X\n\rExportSession\x12\".statecast.v1.ExportSessionRequest\x1a#.statecast.v1.ExportSessionResponse\x12X\n\rImportSession\x12\".statecast.v1.ImportSessionRequest\x1a#.statecast.v1.ImportSessionResponse\x12X\n\rDeleteSession\x12\".statecast.v1.DeleteSessionRequest\x1a#.statecast.v1.DeleteSessionResponse\x12Z\n\rWatchSessions\x12\".statecast.v1.WatchSessionsRequest\x1a#.statecast.v1.WatchSessionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1astatecast/v1/session.proto\x12\x0cstatecast.v1\x1a\x1bstatecast/v1/forecast.proto\"6\n\x11GetSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"<\n\x12GetSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"9\n\x14\x44\x65leteSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"?\n\x15\x44\x65leteSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"[\n\x13ListSessionsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x14ListSessionsResponse\x12\'\n\x08sessions\x18\x01 \x03(\x0b\x32\x15.statecast.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x13ResetSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\">\n\x14ResetSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"O\n\x12\x46orkSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x16\n\x0enew_session_id\x18\x03 \x01(\t\"=\n\x13\x46orkSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"9\n\x14\x45xportSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\"Q\n\x15\x45xportSessionResponse\x12\x10\n\x08\x65xported\x18\x01 \x01(\x0c\x12&\n\x07session\x18\x02 \x01(\x0b\x32\x15.statecast.v1.Session\"^\n\x14ImportSessionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x10\n\x08\x65xported\x18\x03 \x01(\x0c\x12\x11\n\toverwrite\x18\x04 \x01(\x08\"?\n\x15ImportSessionResponse\x12&\n\x07session\x18\x01 \x01(\x0b\x32\x15.statecast.v1.Session\"\xe6\x01\n\x0f\x45xportedSession\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x19\n\x0clast_time_us\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12)\n\x06states\x18\x06 \x03(\x0b\x32\x19.statecast.v1.StateTensor\x12\x0e\n\x06recent\x18\x07 \x01(\x0c\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x0f \x01(\x0c\x42\x0f\n\r_last_time_us\"J\n\x0bStateTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\r\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\"5\n\x14WatchSessionsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\"~\n\x15WatchSessionsResponse\x12)\n\x05\x65vent\x18\x01 \x01(\x0e\x32\x1a.statecast.v1.SessionEvent\x12&\n\x07session\x18\x02 \x01(\x0b\x32\x15.statecast.v1.Session\x12\x12\n\nnum_missed\x18\x03 \x01(\x04\"R\n\x10WatchRowsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x1b\n\x13max_rows_per_second\x18\x03 \x01(\r\"\xa5\x01\n\x11WatchRowsResponse\x12%\n\x03row\x18\x01 \x01(\x0b\x32\x18.statecast.v1.WatchedRow\x12)\n\x05\x65vent\x18\x02 \x01(\x0e\x32\x1a.statecast.v1.SessionEvent\x12\x15\n\rmodel_version\x18\x03 \x01(\x04\x12\x17\n\x0fquantile_levels\x18\x04 \x03(\x01\x12\x0e\n\x06labels\x18\x05 \x03(\t\"\xdd\x01\n\nWatchedRow\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x14\n\x07time_us\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06values\x18\x03 \x03(\x01\x12(\n\x08\x66orecast\x18\x04 \x01(\x0b\x32\x16.statecast.v1.Forecast\x12\x31\n\ranomaly_score\x18\x05 \x01(\x0b\x32\x1a.statecast.v1.AnomalyScore\x12\x13\n\x0bnum_skipped\x18\x06 \x01(\x04\x12\x19\n\x11num_missing_steps\x18\x07 \x01(\x04\x42\n\n\x08_time_us\"\xd6\x01\n\x07Session\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\x04\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x10\n\x08position\x18\x05 \x01(\x04\x12\x19\n\x0clast_time_us\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12)\n\x05place\x18\x07 \x01(\x0e\x32\x1a.statecast.v1.SessionPlace\x12\x12\n\nused_at_us\x18\x08 \x01(\x03\x42\x0f\n\r_last_time_us*\xd1\x01\n\x0cSessionEvent\x12\x1d\n\x19SESSION_EVENT_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_EVENT_EVICTED\x10\x01\x12\x19\n\x15SESSION_EVENT_EXPIRED\x10\x02\x12\x19\n\x15SESSION_EVENT_DELETED\x10\x03\x12\x17\n\x13SESSION_EVENT_RESET\x10\x04\x12\x1c\n\x18SESSION_EVENT_TAKEN_OVER\x10\x05\x12\x1a\n\x16SESSION_EVENT_UPGRADED\x10\x06*`\n\x0cSessionPlace\x12\x1d\n\x19SESSION_PLACE_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_PLACE_MEMORY\x10\x01\x12\x17\n\x13SESSION_PLACE_STORE\x10\x02\x32\x9d\x06\n\x0eSessionService\x12O\n\nGetSession\x12\x1f.statecast.v1.GetSessionRequest\x1a .statecast.v1.GetSessionResponse\x12U\n\x0cListSessions\x12!.statecast.v1.ListSessionsRequest\x1a\".statecast.v1.ListSessionsResponse\x12U\n\x0cResetSession\x12!.statecast.v1.ResetSessionRequest\x1a\".statecast.v1.ResetSessionResponse\x12R\n\x0b\x46orkSession\x12 .statecast.v1.ForkSessionRequest\x1a!.statecast.v1.ForkSessionResponse\x12X\n\rExportSession\x12\".statecast.v1.ExportSessionRequest\x1a#.statecast.v1.ExportSessionResponse\x12X\n\rImportSession\x12\".statecast.v1.ImportSessionRequest\x1a#.statecast.v1.ImportSessionResponse\x12X\n\rDeleteSession\x12\".statecast.v1.DeleteSessionRequest\x1a#.statecast.v1.DeleteSessionResponse\x12Z\n\rWatchSessions\x12\".statecast.v1.WatchSessionsRequest\x1a#.statecast.v1.WatchSessionsResponse0\x01\x12N\n\tWatchRows\x12\x1e.statecast.v1.WatchRowsRequest\x1a\x1f.statecast.v1.WatchRowsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'statecast.v1.session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONEVENT']._serialized_start=1748
-  _globals['_SESSIONEVENT']._serialized_end=1957
-  _globals['_SESSIONPLACE']._serialized_start=1959
-  _globals['_SESSIONPLACE']._serialized_end=2055
-  _globals['_GETSESSIONREQUEST']._serialized_start=44
-  _globals['_GETSESSIONREQUEST']._serialized_end=98
-  _globals['_GETSESSIONRESPONSE']._serialized_start=100
-  _globals['_GETSESSIONRESPONSE']._serialized_end=160
-  _globals['_DELETESESSIONREQUEST']._serialized_start=162
-  _globals['_DELETESESSIONREQUEST']._serialized_end=219
-  _globals['_DELETESESSIONRESPONSE']._serialized_start=221
-  _globals['_DELETESESSIONRESPONSE']._serialized_end=284
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=286
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=377
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=379
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=467
-  _globals['_RESETSESSIONREQUEST']._serialized_start=469
-  _globals['_RESETSESSIONREQUEST']._serialized_end=525
-  _globals['_RESETSESSIONRESPONSE']._serialized_start=527
-  _globals['_RESETSESSIONRESPONSE']._serialized_end=589
-  _globals['_FORKSESSIONREQUEST']._serialized_start=591
-  _globals['_FORKSESSIONREQUEST']._serialized_end=670
-  _globals['_FORKSESSIONRESPONSE']._serialized_start=672
-  _globals['_FORKSESSIONRESPONSE']._serialized_end=733
-  _globals['_EXPORTSESSIONREQUEST']._serialized_start=735
-  _globals['_EXPORTSESSIONREQUEST']._serialized_end=792
-  _globals['_EXPORTSESSIONRESPONSE']._serialized_start=794
-  _globals['_EXPORTSESSIONRESPONSE']._serialized_end=875
-  _globals['_IMPORTSESSIONREQUEST']._serialized_start=877
-  _globals['_IMPORTSESSIONREQUEST']._serialized_end=971
-  _globals['_IMPORTSESSIONRESPONSE']._serialized_start=973
-  _globals['_IMPORTSESSIONRESPONSE']._serialized_end=1036
-  _globals['_EXPORTEDSESSION']._serialized_start=1039
-  _globals['_EXPORTEDSESSION']._serialized_end=1269
-  _globals['_STATETENSOR']._serialized_start=1271
-  _globals['_STATETENSOR']._serialized_end=1345
-  _globals['_WATCHSESSIONSREQUEST']._serialized_start=1347
-  _globals['_WATCHSESSIONSREQUEST']._serialized_end=1400
-  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=1402
-  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=1528
-  _globals['_SESSION']._serialized_start=1531
-  _globals['_SESSION']._serialized_end=1745
-  _globals['_SESSIONSERVICE']._serialized_start=2058
-  _globals['_SESSIONSERVICE']._serialized_end=2775
+  _globals['_SESSIONEVENT']._serialized_start=2253
+  _globals['_SESSIONEVENT']._serialized_end=2462
+  _globals['_SESSIONPLACE']._serialized_start=2464
+  _globals['_SESSIONPLACE']._serialized_end=2560
+  _globals['_GETSESSIONREQUEST']._serialized_start=73
+  _globals['_GETSESSIONREQUEST']._serialized_end=127
+  _globals['_GETSESSIONRESPONSE']._serialized_start=129
+  _globals['_GETSESSIONRESPONSE']._serialized_end=189
+  _globals['_DELETESESSIONREQUEST']._serialized_start=191
+  _globals['_DELETESESSIONREQUEST']._serialized_end=248
+  _globals['_DELETESESSIONRESPONSE']._serialized_start=250
+  _globals['_DELETESESSIONRESPONSE']._serialized_end=313
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=315
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=406
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=408
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=496
+  _globals['_RESETSESSIONREQUEST']._serialized_start=498
+  _globals['_RESETSESSIONREQUEST']._serialized_end=554
+  _globals['_RESETSESSIONRESPONSE']._serialized_start=556
+  _globals['_RESETSESSIONRESPONSE']._serialized_end=618
+  _globals['_FORKSESSIONREQUEST']._serialized_start=620
+  _globals['_FORKSESSIONREQUEST']._serialized_end=699
+  _globals['_FORKSESSIONRESPONSE']._serialized_start=701
+  _globals['_FORKSESSIONRESPONSE']._serialized_end=762
+  _globals['_EXPORTSESSIONREQUEST']._serialized_start=764
+  _globals['_EXPORTSESSIONREQUEST']._serialized_end=821
+  _globals['_EXPORTSESSIONRESPONSE']._serialized_start=823
+  _globals['_EXPORTSESSIONRESPONSE']._serialized_end=904
+  _globals['_IMPORTSESSIONREQUEST']._serialized_start=906
+  _globals['_IMPORTSESSIONREQUEST']._serialized_end=1000
+  _globals['_IMPORTSESSIONRESPONSE']._serialized_start=1002
+  _globals['_IMPORTSESSIONRESPONSE']._serialized_end=1065
+  _globals['_EXPORTEDSESSION']._serialized_start=1068
+  _globals['_EXPORTEDSESSION']._serialized_end=1298
+  _globals['_STATETENSOR']._serialized_start=1300
+  _globals['_STATETENSOR']._serialized_end=1374
+  _globals['_WATCHSESSIONSREQUEST']._serialized_start=1376
+  _globals['_WATCHSESSIONSREQUEST']._serialized_end=1429
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=1431
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=1557
+  _globals['_WATCHROWSREQUEST']._serialized_start=1559
+  _globals['_WATCHROWSREQUEST']._serialized_end=1641
+  _globals['_WATCHROWSRESPONSE']._serialized_start=1644
+  _globals['_WATCHROWSRESPONSE']._serialized_end=1809
+  _globals['_WATCHEDROW']._serialized_start=1812
+  _globals['_WATCHEDROW']._serialized_end=2033
+  _globals['_SESSION']._serialized_start=2036
+  _globals['_SESSION']._serialized_end=2250
+  _globals['_SESSIONSERVICE']._serialized_start=2563
+  _globals['_SESSIONSERVICE']._serialized_end=3360
 # @@protoc_insertion_point(module_scope)

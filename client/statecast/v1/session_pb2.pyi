@@ -1,3 +1,4 @@
+from statecast.v1 import forecast_pb2 as _forecast_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -196,6 +197,48 @@ class WatchSessionsResponse(_message.Message):
     session: Session
     num_missed: int
     def __init__(self, event: _Optional[_Union[SessionEvent, str]] = ..., session: _Optional[_Union[Session, _Mapping]] = ..., num_missed: _Optional[int] = ...) -> None: ...
+
+class WatchRowsRequest(_message.Message):
+    __slots__ = ("model", "session_id", "max_rows_per_second")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROWS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    session_id: str
+    max_rows_per_second: int
+    def __init__(self, model: _Optional[str] = ..., session_id: _Optional[str] = ..., max_rows_per_second: _Optional[int] = ...) -> None: ...
+
+class WatchRowsResponse(_message.Message):
+    __slots__ = ("row", "event", "model_version", "quantile_levels", "labels")
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    QUANTILE_LEVELS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    row: WatchedRow
+    event: SessionEvent
+    model_version: int
+    quantile_levels: _containers.RepeatedScalarFieldContainer[float]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, row: _Optional[_Union[WatchedRow, _Mapping]] = ..., event: _Optional[_Union[SessionEvent, str]] = ..., model_version: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WatchedRow(_message.Message):
+    __slots__ = ("position", "time_us", "values", "forecast", "anomaly_score", "num_skipped", "num_missing_steps")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_FIELD_NUMBER: _ClassVar[int]
+    ANOMALY_SCORE_FIELD_NUMBER: _ClassVar[int]
+    NUM_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    NUM_MISSING_STEPS_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    time_us: int
+    values: _containers.RepeatedScalarFieldContainer[float]
+    forecast: _forecast_pb2.Forecast
+    anomaly_score: _forecast_pb2.AnomalyScore
+    num_skipped: int
+    num_missing_steps: int
+    def __init__(self, position: _Optional[int] = ..., time_us: _Optional[int] = ..., values: _Optional[_Iterable[float]] = ..., forecast: _Optional[_Union[_forecast_pb2.Forecast, _Mapping]] = ..., anomaly_score: _Optional[_Union[_forecast_pb2.AnomalyScore, _Mapping]] = ..., num_skipped: _Optional[int] = ..., num_missing_steps: _Optional[int] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("model", "session_id", "model_version", "model_digest", "position", "last_time_us", "place", "used_at_us")

@@ -75,6 +75,11 @@ class SessionServiceStub:
                 request_serializer=statecast_dot_v1_dot_session__pb2.WatchSessionsRequest.SerializeToString,
                 response_deserializer=statecast_dot_v1_dot_session__pb2.WatchSessionsResponse.FromString,
                 _registered_method=True)
+        self.WatchRows = channel.unary_stream(
+                '/statecast.v1.SessionService/WatchRows',
+                request_serializer=statecast_dot_v1_dot_session__pb2.WatchRowsRequest.SerializeToString,
+                response_deserializer=statecast_dot_v1_dot_session__pb2.WatchRowsResponse.FromString,
+                _registered_method=True)
 
 
 class SessionServiceServicer:
@@ -139,6 +144,15 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchRows(self, request, context):
+        """Tells each row that one session takes, by whatever call, and what happens to the session beside, from now on,
+        until the caller ends it. The session need not be there yet: its first row is told too. Watching changes
+        nothing of it. Rows that another replica takes are told by that one alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -181,6 +195,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.WatchSessions,
                     request_deserializer=statecast_dot_v1_dot_session__pb2.WatchSessionsRequest.FromString,
                     response_serializer=statecast_dot_v1_dot_session__pb2.WatchSessionsResponse.SerializeToString,
+            ),
+            'WatchRows': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRows,
+                    request_deserializer=statecast_dot_v1_dot_session__pb2.WatchRowsRequest.FromString,
+                    response_serializer=statecast_dot_v1_dot_session__pb2.WatchRowsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -400,6 +419,33 @@ class SessionService:
             '/statecast.v1.SessionService/WatchSessions',
             statecast_dot_v1_dot_session__pb2.WatchSessionsRequest.SerializeToString,
             statecast_dot_v1_dot_session__pb2.WatchSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/statecast.v1.SessionService/WatchRows',
+            statecast_dot_v1_dot_session__pb2.WatchRowsRequest.SerializeToString,
+            statecast_dot_v1_dot_session__pb2.WatchRowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,7 @@ EXAMPLES = {
     errors.QueueFull: (errors.QueueFull(10, 0.25), "RESOURCE_EXHAUSTED"),
     errors.TooManySessions: (errors.TooManySessions(3), "RESOURCE_EXHAUSTED"),
     errors.TooManyHandles: (errors.TooManyHandles(12), "RESOURCE_EXHAUSTED"),
+    errors.TooManyWatches: (errors.TooManyWatches(64), "RESOURCE_EXHAUSTED"),
     errors.RateLimited: (errors.RateLimited(100.0, 2.5), "RESOURCE_EXHAUSTED"),
     errors.Unauthenticated: (errors.Unauthenticated(), "UNAUTHENTICATED"),
     errors.AccessWithdrawn: (errors.AccessWithdrawn(), "UNAVAILABLE"),

@@ -1,0 +1,88 @@
+"""What one caller is told of one session's rows."""
+
+import asyncio
+from collections import deque
+
+from service.errors import Draining
+from service.sessions.info import SessionEvent, SessionInfo
+from service.sessions.row_watch import ToldRow
+from statecast.v1 import forecast_pb2
+from statecast.v1 import session_pb2 as pb
+
+# Faster than anybody can look, and little to a server.
+MAX_ROWS_PER_S = 50
+# Rows and events that wait for a slow reader; the oldest rows make room for new ones, and are counted.
+MAX_WAITING = 64
+
+
+class RowWatcher:
+    """Rows and events in order, for a caller who may read more slowly than they come."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[ToldRow | tuple[SessionEvent, SessionInfo]] = deque()
+        self._num_skipped = self._num_missing = 0
+        self._version = 0
+        self._is_over = False
+        self._news = asyncio.Event()
+
+    def row(self, row: ToldRow) -> None:
+        """See `row_watch.Listener`."""
+        self._put(row)
+
+    def event(self, event: SessionEvent, info: SessionInfo) -> None:
+        """See `row_watch.Listener`."""
+        self._put((event, info))
+
+    def end(self) -> None:
+        """The server is going away: what waits is told, then no more."""
+        self._is_over = True
+        self._news.set()
+
+    async def next(self) -> pb.WatchRowsResponse:
+        """The next row or event.
+
+        Raises:
+            Draining: `end` was called, and there is none.
+        """
+        while not self._waiting:
+            if self._is_over:
+                raise Draining
+            self._news.clear()
+            await self._news.wait()
+        told = self._waiting.popleft()
+        if not isinstance(told, ToldRow):
+            event, info = told
+            self._num_skipped = self._num_missing = 0
+            # The events' numbers are the wire's.
+            return pb.WatchRowsResponse(event=int(event), model_version=info.version)  # type: ignore[arg-type]
+        response = pb.WatchRowsResponse(row=self._message(told), model_version=told.model.version)
+        if told.model.version != self._version:
+            self._version = told.model.version
+            response.quantile_levels.extend(told.model.manifest.quantile_levels)
+            response.labels.extend(told.model.manifest.labels)
+        return response
+
+    def _put(self, told: ToldRow | tuple[SessionEvent, SessionInfo]) -> None:
+        if len(self._waiting) == MAX_WAITING:
+            left_out = self._waiting.popleft()
+            if isinstance(left_out, ToldRow):
+                self._num_skipped += 1 + left_out.num_skipped
+                self._num_missing += left_out.num_missing
+        self._waiting.append(told)
+        self._news.set()
+
+    def _message(self, row: ToldRow) -> pb.WatchedRow:
+        message = pb.WatchedRow(
+            position=row.position,
+            time_us=row.time_us,
+            values=row.values.tolist(),
+            forecast=forecast_pb2.Forecast(position=row.position, values=row.forecast.ravel().tolist()),
+            num_skipped=row.num_skipped + self._num_skipped,
+            num_missing_steps=row.num_missing + self._num_missing,
+        )
+        self._num_skipped = self._num_missing = 0
+        if row.score is not None:
+            position, tail = row.score
+            message.anomaly_score.quantile_position = position
+            message.anomaly_score.tail_probability = tail
+        return message
