@@ -165,7 +165,7 @@ async def test_a_watch_that_is_refused_says_so_at_once(kind, server):
     async with entered(kind.client(server.address, retry_budget_s=0)) as client:
         with pytest.raises(statecast.NotFound, match="is not served"):
             await now(client.sessions("absent").watch_rows("a"))
-        with pytest.raises(ValueError, match="session_id"):
+        with pytest.raises(statecast.InvalidRequest, match="session_id: expected 1 to 256 bytes"):
             await now(client.sessions("gru").watch_rows("x" * 257))
         with pytest.raises(ValueError, match="max_rows_per_s: expected 1 or more"):
             await now(client.sessions("gru").watch_rows("a", 0))
