@@ -3,7 +3,6 @@
 import json
 import math
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console, JustifyMethod
@@ -12,26 +11,31 @@ from rich.table import Table
 if TYPE_CHECKING:
     import numpy as np
 
+    from cli.observations import Observation
     from statecast import ForecastResult, Model
 
 
 class Output(Protocol):
     """Where forecasts go."""
 
-    def show(self, session_id: str, time: datetime | None, result: "ForecastResult") -> None:
-        """One line for each forecast of the result."""
+    def show(self, observation: "Observation", result: "ForecastResult") -> None:
+        """What became of a row: each forecast of the result is shown."""
+
+    def close(self) -> None:
+        """No row comes any more."""
 
 
 class JsonLines:
     """One object a line: session, position, time, and an array of steps for each quantile level or label."""
 
-    def show(self, session_id: str, time: datetime | None, result: "ForecastResult") -> None:
+    def show(self, observation: "Observation", result: "ForecastResult") -> None:
         """See `Output`."""
+        time = observation.time
         for forecast in result.forecasts:
             names = forecast.labels or [f"{level:g}" for level in forecast.quantile_levels]
             columns = zip(names, forecast.values.T, strict=True)
             line = {
-                "session": session_id,
+                "session": observation.session_id,
                 "position": forecast.position,
                 "time": None if time is None else time.isoformat(),
                 "num_late": result.num_late,
@@ -42,6 +46,9 @@ class JsonLines:
                 },
             }
             print(json.dumps(line), flush=True)
+
+    def close(self) -> None:
+        """Each line is out already."""
 
 
 class Lines:
@@ -58,8 +65,9 @@ class Lines:
         self._console = Console(file=sys.stdout, width=sum(width + 2 for _, width in self._columns))
         self._is_first = True
 
-    def show(self, session_id: str, time: datetime | None, result: "ForecastResult") -> None:
+    def show(self, observation: "Observation", result: "ForecastResult") -> None:
         """See `Output`."""
+        time = observation.time
         for forecast in result.forecasts:
             table = self._table()
             numbers = [f"{value:.6g}" for value in forecast.values[0]]
@@ -68,8 +76,11 @@ class Lines:
             if self._has_anomalies:
                 numbers += [f"{score:.4g}" for score in _last_scores(result)]
             when = "" if time is None else time.isoformat(sep=" ")
-            table.add_row(session_id, str(forecast.position), when, *numbers)
+            table.add_row(observation.session_id, str(forecast.position), when, *numbers)
             self._console.print(table, soft_wrap=True)
+
+    def close(self) -> None:
+        """Each line is out already."""
 
     def _table(self) -> Table:
         # A table of its own for each line, its columns of fixed width: a pipe may bring the next line much

@@ -4,21 +4,22 @@ import contextlib
 import io
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.connection import Connection, connects
+from cli.sending import Reply, send
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from cli.forecast_output import Output
-    from cli.observations import Observation
-    from statecast import Client, ForecastResult, PendingFrame, Stream
-    from statecast.rows import ReplyName
+    from statecast import Client, Model
+    from training.progress_bar import Advance
 
 # Rows of a file that may be on their way at once; a pipe's go one by one, each answered before the next is
 # read.
@@ -26,20 +27,22 @@ _FILE_DEPTH = 32
 _HERE = Connection()
 
 
-class RowRefused(ValueError):
-    """A row that the server did not take."""
+@dataclass(frozen=True)
+class _Asked:
+    """What to send and what to show of it."""
 
-    def __init__(self, line: int, reason: Exception) -> None:
-        self.line, self.reason = line, reason
-        super().__init__(f"line {line}: {reason}")
+    data: str
+    model: str | None
+    session: str
+    reply: Reply
+    horizon: int | None
+    anomalies: bool
+    plot: bool
+    json_lines: bool
 
-
-class Reply(StrEnum):
-    """Which forecasts to print."""
-
-    EACH = "each"
-    LAST = "last"
-    NONE = "none"
+    @property
+    def is_pipe(self) -> bool:
+        return self.data == "-"
 
 
 @connects
@@ -59,6 +62,9 @@ def stream(
     anomalies: Annotated[
         bool, typer.Option("--anomalies", help="Print each row's anomaly scores, if the model has any.")
     ] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw the rows and the newest forecast, not a table.")
+    ] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines, not a table.")] = False,
     retry_budget_s: Annotated[
         float, typer.Option(min=0, help="Seconds to go on trying when the server is away.")
@@ -69,9 +75,10 @@ def stream(
 
     is_pipe = data == "-"
     session = session or ("stdin" if is_pipe else Path(data).stem)
+    asked = _Asked(data, model, session, reply, horizon, anomalies, plot, json_lines)
     try:
         with _lines(data) as lines, connection.client(retry_budget_s=retry_budget_s) as client:
-            _stream(client, lines, model, session, reply, horizon, anomalies, json_lines, is_pipe)
+            _stream(client, lines, asked)
     except BrokenPipeError:
         # Whoever read our output has had enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -101,91 +108,67 @@ def _lines(data: str) -> Iterator[Iterable[str]]:
             yield file
 
 
-def _stream(
-    client: "Client",
-    lines: Iterable[str],
-    model_name: str | None,
-    session_id: str,
-    reply: Reply,
-    horizon: int | None,
-    anomalies: bool,
-    json_lines: bool,
-    is_pipe: bool,
-) -> None:
+def _stream(client: "Client", lines: Iterable[str], asked: _Asked) -> None:
     from cli.ahead import has_more_to_say, whole_rows
-    from cli.forecast_output import JsonLines, Lines
     from cli.observations import read
     from cli.served_model import only_model
 
-    model = client.model(model_name) if model_name else only_model(client)
+    model = client.model(asked.model) if asked.model else only_model(client)
     observations = read(
         lines,
         [feature.name for feature in model.features],
-        session_id,
+        asked.session,
         [feature.index for feature in model.features],
     )
-    if has_more_to_say(model) and not is_pipe:
+    if has_more_to_say(model) and not asked.is_pipe:
         observations = whole_rows(observations, model)
-    output: Output = JsonLines() if json_lines else Lines(model, anomalies=anomalies)
-    num_late, depth = 0, 1 if is_pipe else _FILE_DEPTH
-    with client.stream(model, max_frames_in_flight=depth) as stream:
-        wanted = _with_replies(observations, reply)
-        for observation, result in _results(stream, wanted, horizon, anomalies, depth):
-            num_late += result.num_late
-            output.show(observation.session_id, observation.time, result)
+    output = _output(model, asked)
+    num_late, depth = 0, 1 if asked.is_pipe else _FILE_DEPTH
+    with client.stream(model, max_frames_in_flight=depth) as stream, _progress(asked) as advance:
+        results = send(
+            stream,
+            observations,
+            asked.reply,
+            horizon=asked.horizon,
+            anomalies=asked.anomalies,
+            depth=depth,
+        )
+        try:
+            for observation, result in results:
+                num_late += result.num_late
+                output.show(observation, result)
+                advance(1)
+        finally:
+            output.close()
     if num_late:
         message = f"{num_late} rows were at or before the last time of their session and changed nothing"
         print(f"statecast stream: {message}", file=sys.stderr)
 
 
-def _results(
-    stream: "Stream",
-    rows: "Iterable[tuple[Observation, ReplyName]]",
-    horizon: int | None,
-    anomalies: bool,
-    depth: int,
-) -> "Iterator[tuple[Observation, ForecastResult]]":
-    """Send rows, at most `depth` of them ahead of the result that is waited for.
+def _output(model: "Model", asked: _Asked) -> "Output":
+    from cli.forecast_output import JsonLines, Lines
 
-    Raises:
-        RowRefused: by the server; rows sent after it may have been applied.
-    """
-    waiting: deque[tuple[Observation, PendingFrame]] = deque()
-    for observation, wanted in rows:
-        times = None if observation.time is None else [observation.time]
-        values, sessions = [observation.values], [observation.session_id]
-        pending = stream.submit(
-            sessions, values, times, reply=wanted, horizon=horizon, score_anomalies=anomalies
-        )
-        waiting.append((observation, pending))
-        if len(waiting) >= depth:
-            yield _result(*waiting.popleft())
-    while waiting:
-        yield _result(*waiting.popleft())
+    if asked.plot:
+        from cli.forecast_plot import Plot, check_drawable
+
+        others = {"--json": asked.json_lines, "--reply none": asked.reply is Reply.NONE}
+        check_drawable(model, [name for name, is_given in others.items() if is_given])
+        return Plot(model)
+    return JsonLines() if asked.json_lines else Lines(model, anomalies=asked.anomalies)
 
 
-def _result(observation: "Observation", pending: "PendingFrame") -> "tuple[Observation, ForecastResult]":
-    from statecast import StatecastError
+def _progress(asked: _Asked) -> "AbstractContextManager[Advance]":
+    """A bar over a file's rows, where what is printed does not show by itself how far they are."""
+    from training.progress_bar import progress_bar
 
-    result = pending.result().entry(0)
-    if isinstance(result, StatecastError):
-        raise RowRefused(observation.line, result)
-    return observation, result
+    is_seen = sys.stdout.isatty() and (asked.plot or asked.reply is Reply.EACH)
+    is_shown = not asked.is_pipe and not is_seen
+    return progress_bar("rows", _num_lines(Path(asked.data)) if is_shown else None, "rows", is_shown=is_shown)
 
 
-def _with_replies(
-    observations: "Iterable[Observation]", reply: Reply
-) -> "Iterator[tuple[Observation, ReplyName]]":
-    """Each observation and what to ask for with it, in an order that keeps each series' own."""
-    if reply is not Reply.LAST:
-        # Each frame is one row: the last forecast of each is a forecast of every row.
-        wanted: ReplyName = "none" if reply is Reply.NONE else "last"
-        yield from ((observation, wanted) for observation in observations)
-        return
-    # A row turns out to be its series' last only at the end; until then each is held back by one.
-    held: dict[str, Observation] = {}
-    for observation in observations:
-        if observation.session_id in held:
-            yield held[observation.session_id], "none"
-        held[observation.session_id] = observation
-    yield from ((observation, "last") for observation in held.values())
+def _num_lines(path: Path) -> int | None:
+    """Lines after the header; None of what can be read only once."""
+    if not path.is_file() or not sys.stderr.isatty():
+        return None
+    with path.open("rb") as file:
+        return max(sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1, 0)

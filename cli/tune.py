@@ -91,9 +91,7 @@ def _publish(tuned: "Tuned") -> int:
 @contextmanager
 def _progress(settings: TuneSettings) -> Iterator[Callable[["Progress"], None]]:
     """Trials done, the best so far and the time left, on standard error; lines where it is no screen."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from training.progress_bar import bar_of
 
     def text(now: "Progress") -> str:
         best = "none yet" if now.best is None else f"{now.best:.4g} (trial {now.best_trial})"
@@ -104,12 +102,15 @@ def _progress(settings: TuneSettings) -> Iterator[Callable[["Progress"], None]]:
             f"{now.num_finished}/{settings.trials} trials, {text(now)}", file=sys.stderr, flush=True
         )
         return
-    columns = TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
-    with Bar(
-        *columns, TimeRemainingColumn(elapsed_when_finished=True), console=Console(file=sys.stderr)
-    ) as bar:
-        task = bar.add_task("", total=settings.trials)
-        yield lambda now: bar.update(task, completed=now.num_finished, description=text(now))
+    with bar_of("trials", "trials", "{task.description}") as bar:
+
+        def watch(now: "Progress") -> None:
+            if not bar.tasks:
+                # Trials of a study that goes on are no work of this run's: they are in no rate.
+                bar.add_task("", total=settings.trials, completed=now.num_finished)
+            bar.update(bar.tasks[0].id, completed=now.num_finished, description=text(now))
+
+        yield watch
 
 
 def _summary(tuned: "Tuned") -> dict[str, Any]:

@@ -37,9 +37,10 @@ class Terminal:
     ) -> None:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        environment = clean_environment(TERM="xterm-256color", **variables)
+        environment = clean_environment(TERM="xterm-256color")
         for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
             environment.pop(name, None)
+        environment |= variables
         self.process = subprocess.Popen(
             command,
             stdin=theirs,
@@ -67,6 +68,11 @@ class Terminal:
                 return fresh
             if time.monotonic() > until or not self._more():
                 raise AssertionError(f"expected {patterns}, found {fresh[-5000:]!r}")
+
+    @property
+    def raw(self) -> bytes:
+        """With escapes."""
+        return self._read
 
     def press(self, keys: str) -> None:
         """Press keys."""

@@ -1,26 +1,24 @@
 """One progress bar for a whole run: Lightning's own starts anew each epoch, and epochs here are short."""
 
-import sys
-
 import lightning
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
+
+from training.progress_bar import bar_of
 
 
 class EpochProgress(Callback):
-    """Epochs done, the losses of the last one and the best so far; on standard error."""
+    """Epochs done and a second, the losses of the last one and the best so far; on standard error.
+
+    The time left is until `max_epochs`, which early stopping seldom reaches.
+    """
 
     def __init__(self, max_epochs: int) -> None:
-        self._bar = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("epochs, loss {task.fields[loss]}, validation {task.fields[validation]}"),
-            TextColumn("(best {task.fields[best]})"),
-            TimeElapsedColumn(),
-            console=Console(file=sys.stderr),
+        losses = (
+            "loss {task.fields[loss]}, validation {task.fields[validation]}",
+            "(best {task.fields[best]})",
         )
+        self._bar = bar_of("training", "epochs", *losses)
         self._max_epochs = max_epochs
         self._task: TaskID | None = None
         self._best = float("inf")

@@ -45,7 +45,7 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
     dataset = read(settings)
     learned = LearnedEpochs()
     forecaster = fit(settings, dataset, progress=progress, watchers=[learned])
-    content, manifest = export(settings, dataset, forecaster)
+    content, manifest = export(settings, dataset, forecaster, progress=progress)
     check_gates(settings.gates, manifest.backtest)
     if settings.refit:
         forecaster = fit_to_all(settings, dataset, learned.num_epochs, progress=progress)
@@ -56,7 +56,7 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
 
 
 def export(
-    settings: TrainSettings, dataset: Dataset, forecaster: Forecaster | Ensemble
+    settings: TrainSettings, dataset: Dataset, forecaster: Forecaster | Ensemble, *, progress: bool = False
 ) -> tuple[bytes, Manifest]:
     """A fitted forecaster as a file's bytes, held against torch and scored; and its manifest.
 
@@ -65,7 +65,7 @@ def export(
     """
     model, manifest = _exported(settings, dataset, forecaster)
     fitted = settings.fits_baselines(len(dataset.series))
-    backtest = held_out_scores(seal(model, manifest), dataset.series, fitted=fitted)
+    backtest = held_out_scores(seal(model, manifest), dataset.series, fitted=fitted, progress=progress)
     scored = manifest.model_copy(update={"backtest": backtest})
     return seal(model, scored), scored
 

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from rich.console import Console
-from rich.progress import track
 
 from models.artifact import unseal
 from models.manifest import Manifest
@@ -18,6 +16,7 @@ from training.backtesting.tally import Tally, inside_intervals
 from training.baselines import CHAIN, FITTED, QUICK, Baseline, MarkovChain
 from training.dataset import SeriesData
 from training.label_scores import label_scores
+from training.progress_bar import progress_bar
 from training.rows import SeriesRows
 from training.scores import Floats
 from training.segments import targets_of
@@ -29,7 +28,7 @@ _BLOCK = 512
 
 
 def held_out_scores(
-    content: bytes, series: Sequence[SeriesData], *, fitted: bool = False
+    content: bytes, series: Sequence[SeriesData], *, fitted: bool = False, progress: bool = False
 ) -> dict[str, float]:
     """What a manifest says of a file: its scores on the validation parts, a forecast after every row.
 
@@ -39,13 +38,14 @@ def held_out_scores(
         content: a sealed file.
         series: as it was trained on.
         fitted: also score the baselines that statsmodels fits, which takes seconds for each series.
+        progress: show a bar on standard error.
 
     Returns:
         `Backtest.scores`; of a classifier, what `label_scores` gives.
     """
     _, manifest = unseal(content)
     if not manifest.labels:
-        return backtest(content, series, fitted=fitted).scores
+        return backtest(content, series, fitted=fitted, progress=progress).scores
     session = session_of(content)
     return label_scores(manifest, series, [_probabilities(session, manifest, one) for one in series])
 
@@ -77,10 +77,10 @@ def backtest(
         raise SettingsError(f"{manifest.name} gives probabilities of labels: expected a model of quantities")
     run = _Run(manifest, judging or Judging(), session_of(content))
     run.baselines = _baselines(series, run.judging, fitted)
-    for one in track(
-        series, "backtest, series by series", console=Console(stderr=True), disable=not progress
-    ):
-        run.judge(one)
+    with progress_bar("backtest", len(series), "series", is_shown=progress) as advance:
+        for one in series:
+            run.judge(one)
+            advance(1)
     return run.result()
 
 

@@ -1,0 +1,78 @@
+"""How far long work is: a bar with rate and time left on standard error, where that is a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+Advance = Callable[[int], None]
+
+
+class Rate(ProgressColumn):
+    """Done a second; of slow work the seconds that each takes."""
+
+    def __init__(self, units: str) -> None:
+        super().__init__()
+        self._units = units
+
+    def render(self, task: Task) -> Text:
+        """See rich."""
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        if speed < 1:
+            return Text(f"{1 / speed:.1f} s each", style="progress.data.speed")
+        number = f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}"
+        return Text(f"{number} {self._units}/s", style="progress.data.speed")
+
+
+class _Left(ProgressColumn):
+    """What the time beside it is."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.finished else "left")
+
+
+def bar_of(what: str, units: str, *more: str, is_shown: bool = True) -> Progress:
+    """A bar that its user starts and stops; `more` are further columns, as rich's TextColumn takes them.
+
+    What the process prints meanwhile stays where it belongs: lines for a terminal come above the bar.
+    """
+    return Progress(
+        TextColumn(what),
+        BarColumn(bar_width=10),
+        MofNCompleteColumn(),
+        Rate(units),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        _Left(),
+        *map(TextColumn, more),
+        console=Console(file=sys.stderr),
+        disable=not (is_shown and sys.stderr.isatty()),
+        redirect_stdout=sys.stdout.isatty(),
+    )
+
+
+@contextmanager
+def progress_bar(what: str, total: int | None, units: str, *, is_shown: bool = True) -> Iterator[Advance]:
+    """A bar for the time of a block, which says when more is done; silent away from a terminal.
+
+    Args:
+        total: None where nobody knows: the bar then says how much is done and how fast.
+        units: what is counted, such as rows.
+        is_shown: whether it is wanted at all.
+    """
+    with bar_of(what, units, is_shown=is_shown) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda num: bar.advance(task, num)
+        bar.update(task, total=bar.tasks[task].completed)
