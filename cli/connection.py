@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.completion import model_names
+
 if TYPE_CHECKING:
     import grpc
 
@@ -21,6 +23,13 @@ _LOCAL = "localhost:50051"
 _TOKEN_VARIABLE = "STATECAST_TOKEN"
 SYSTEM = "system"
 
+# Of those commands that ask for a model.
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Model name; needless where only one is served.", autocompletion=model_names
+    ),
+]
 Server = Annotated[str, typer.Option("--server", "--address", help="Host and port of the server.")]
 TlsCa = Annotated[
     str | None,

@@ -5,8 +5,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +36,9 @@ def demo(
         int | None, typer.Option(min=1, help=r"Epochs at most. \[default: train's]")
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the model and the picture.")] = Path("demo-output"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the scores as JSON; the rest goes to standard error.")
+    ] = False,
 ) -> None:
     """Train, serve, stream, score and draw, on the demonstration series or a file."""
     from rich.console import Console
@@ -42,16 +46,21 @@ def demo(
     from training.errors import DataError
     from training.settings import SettingsError
 
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    file = sys.stderr if as_json else sys.stdout
+    console = Console(file=file, width=None if file.isatty() else 100)
     given = {"target": target, "freq": freq, "horizon": horizon, "cell": cell, "max_epochs": max_epochs}
     try:
-        _run(data, {name: value for name, value in given.items() if value is not None}, output, console)
+        known: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+        found = _run(data, known, output, console)
     except (DataError, SettingsError) as error:
         print(f"statecast demo: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    if as_json:
+        print(json.dumps(found))
 
 
-def _run(data: Path | None, given: dict[str, object], output: Path, console: "Console") -> None:
+def _run(data: Path | None, given: dict[str, object], output: Path, console: "Console") -> dict[str, Any]:
+    from cli.demo_score import print_score, score_of
     from training.dataset import read_dataset
 
     output.mkdir(parents=True, exist_ok=True)
@@ -62,7 +71,7 @@ def _run(data: Path | None, given: dict[str, object], output: Path, console: "Co
     from training.train import train  # brings torch and Lightning, once the file is known to be good
 
     console.rule(f"1. train on all but the last rows of {settings.data}")
-    published = train(settings.model_copy(update={"data": history}), progress=True)
+    published = train(settings.model_copy(update={"data": history}), progress=sys.stderr.isatty())
     console.print(f"wrote {published.path} (parity with torch: {published.manifest.parity_error:.1e})")
     console.rule("2. serve it")
     streamed = {}
@@ -72,10 +81,12 @@ def _run(data: Path | None, given: dict[str, object], output: Path, console: "Co
         for one in dataset.series[:_MOST_SERIES]:
             streamed[one.id] = _stream(address, one, held_out[one.id], console)
     console.rule("4. score")
-    title = _score(streamed, settings, console)
+    score = score_of(streamed.values(), settings.horizon)
+    print_score(score, settings.cell, console)
     picture = output / "forecast.png"
-    _draw(streamed, f"{settings.target}: {title}", settings.target, picture)
+    _draw(streamed, f"{settings.target}: {score.title}", settings.target, picture)
     console.print(f"picture: {picture}")
+    return {"model": str(published.path), "picture": str(picture), **asdict(score)}
 
 
 def _demonstration_file(output: Path) -> Path:
@@ -179,36 +190,6 @@ def _print_row(one: "SeriesData", row: int, forecast: "Forecast", console: "Cons
         highlight=False,
         markup=False,
     )
-
-
-def _score(streamed: "dict[str, Streamed]", settings: "TrainSettings", console: "Console") -> str:
-    """Print the scores of all full-horizon forecasts against seasonal naive; returns them as a title."""
-    import numpy as np
-    from rich.table import Table
-
-    from training import scores
-    from training.segments import targets_of
-
-    levels = np.array(next(iter(streamed.values())).levels)
-    actual, forecast, naive = [], [], []
-    for one in streamed.values():
-        scored = slice(0, max(len(one.times) - one.start - settings.horizon, 0))
-        actual.append(targets_of(one.observed, settings.horizon)[one.start :][scored])
-        forecast.append(one.forecasts[scored])
-        naive.append(one.naive[scored])
-    came, fans, naive_point = np.concatenate(actual), np.concatenate(forecast), np.concatenate(naive)
-    ours = scores.mean_absolute_error(came, fans[..., scores.median_column(levels)])
-    theirs = scores.mean_absolute_error(came, naive_point)
-    covered = scores.coverage(came, fans[..., 0], fans[..., -1])
-    table = Table(title=f"{len(came)} forecasts of {settings.horizon} steps, all held out")
-    for column in ("", "mean absolute error", "relative"):
-        table.add_column(column)
-    table.add_row(f"statecast ({settings.cell})", f"{ours:.4g}", f"{ours / theirs:.2f}")
-    table.add_row("seasonal naive", f"{theirs:.4g}", "1.00")
-    console.print(table)
-    wanted = levels[-1] - levels[0]
-    console.print(f"{covered:.0%} of what came lay inside the band that should hold {wanted:.0%}")
-    return f"MAE {ours:.3g}, seasonal naive {theirs:.3g}"
 
 
 def _draw(streamed: "dict[str, Streamed]", title: str, target: str, path: Path) -> None:

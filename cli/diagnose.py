@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from training.diagnosis.report import Diagnosis
 
 
+_JSON_FILE = "diagnosis.json"
+
+
 def diagnose(
     run: Annotated[
         Path | None,
@@ -33,11 +36,13 @@ def diagnose(
     seed: Annotated[int, typer.Option(min=0, help="Of fresh weights.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Rows to look back.")] = 100,
     output: Annotated[Path, typer.Option(help="Folder for the pictures and the JSON.")] = Path("diagnosis"),
+    to_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Show how far back a network learns, what its gates do, how long it remembers; and what to change."""
     from training.settings import SettingsError
 
     try:
+        from training.diagnosis.report import as_json
         from training.diagnosis.subjects import diagnose_fresh, diagnose_run
         from training.errors import DataError
     except ModuleNotFoundError as error:
@@ -55,10 +60,16 @@ def diagnose(
                     num_layers=num_layers,
                     memory_steps=memory_steps,
                     seed=seed,
+                    progress=True,
                 )
     except (SettingsError, DataError) as error:
         _fail(str(error))
-    _write(found, output)
+    text = json.dumps(as_json(found), indent=2, allow_nan=False)
+    pictures = _write(found, text, output)
+    if to_json:
+        print(text)
+    else:
+        _print(found, [output / _JSON_FILE, *pictures])
 
 
 def _fail(message: str) -> NoReturn:
@@ -80,14 +91,21 @@ def _demonstration_file(directory: Path) -> Path:
     return path
 
 
-def _write(found: "Sequence[Diagnosis]", output: Path) -> None:
+def _write(found: "Sequence[Diagnosis]", text: str, output: Path) -> list[Path]:
+    """Returns the pictures."""
+    from training.diagnosis.picture import draw_gates, draw_gradients
+
+    output.mkdir(parents=True, exist_ok=True)
+    (output / _JSON_FILE).write_text(f"{text}\n")
+    draw_gradients(found, output / "gradient.png")
+    has_gates = draw_gates(found, output / "gates.png")
+    return [output / "gradient.png", *([output / "gates.png"] if has_gates else [])]
+
+
+def _print(found: "Sequence[Diagnosis]", written: "Sequence[Path]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from training.diagnosis.picture import draw_gates, draw_gradients
-    from training.diagnosis.report import as_json
-
-    output.mkdir(parents=True, exist_ok=True)
     table = Table(
         title=f"gradient of a forecast's loss, {found[0].gradient.steps} rows back", title_justify="left"
     )
@@ -114,7 +132,4 @@ def _write(found: "Sequence[Diagnosis]", output: Path) -> None:
     for one in found:
         for sentence in one.advice:
             console.print(f"[bold]{one.name}[/bold]: {sentence}", soft_wrap=True)
-    (output / "diagnosis.json").write_text(json.dumps(as_json(found), indent=2, allow_nan=False) + "\n")
-    draw_gradients(found, output / "gradient.png")
-    gates = f", {output / 'gates.png'}" if draw_gates(found, output / "gates.png") else ""
-    console.print(f"written: {output / 'diagnosis.json'}, {output / 'gradient.png'}{gates}", soft_wrap=True)
+    console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True)

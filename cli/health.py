@@ -1,5 +1,6 @@
 """`statecast health`: for a container's health check, so it starts fast and imports little."""
 
+import json
 import os
 import sys
 from typing import Annotated
@@ -25,6 +26,7 @@ def health(
             help=f"Ask /readyz, which has neither TLS nor tokens, at {_HTTP_VARIABLE} where that is set.",
         ),
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Ask a server whether it is serving; exits 0 or 1."""
     address = os.environ.get(_HTTP_VARIABLE, "") if http else ""
@@ -33,7 +35,11 @@ def health(
     except (OSError, ValueError) as error:
         print(f"statecast health: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    print(found)
+    if as_json:
+        asked, _, status = found.rpartition(": ")
+        print(json.dumps({"server": asked, "status": status, "is_serving": is_serving}))
+    else:
+        print(found)
     raise SystemExit(0 if is_serving else 1)
 
 

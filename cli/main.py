@@ -1,12 +1,15 @@
 """The `statecast` command: its subcommands, each loaded only when it is called."""
 
 import importlib
+import os
 from typing import Any
 
 import typer
 import typer.main
 from typer.core import TyperGroup
 
+# How typer's completion scripts call back.
+_COMPLETE = "_STATECAST_COMPLETE"
 # Name: the module under `cli/`, whose function of that name is the command, or whose typer.Typer of that name
 # is a group of them; and what it does.
 COMMANDS = {
@@ -30,6 +33,15 @@ COMMANDS = {
 
 class _LazyGroup(TyperGroup):
     """Lists commands without importing them: torch and gRPC take seconds that `--help` should not."""
+
+    def main(self, *args: Any, **named: Any) -> Any:
+        """See click; a Tab in bash comes here as well."""
+        if os.environ.get(_COMPLETE) != "complete_bash":
+            return super().main(*args, **named)
+        from cli.completion import words_of_bash
+
+        with words_of_bash():
+            return super().main(*args, **named)
 
     def list_commands(self, _ctx: Any) -> list[str]:
         return list(COMMANDS)

@@ -4,12 +4,14 @@ import inspect
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from rich.markup import escape
+
+from cli.completion import values_of
 
 Command = Callable[..., None]
 
@@ -56,7 +58,14 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     if _plain(field) is bool:
         option = typer.Option(f"--{dashed}/--no-{dashed}", help=help_text, show_default=False)
         return _parameter(name, Annotated[bool | None, option])
-    option = typer.Option(f"--{dashed}", help=help_text, metavar=_metavar(field), show_default=False)
+    choices = _choices(field)
+    option = typer.Option(
+        f"--{dashed}",
+        help=help_text,
+        metavar=_metavar(field),
+        show_default=False,
+        autocompletion=values_of(choices) if choices else None,
+    )
     if _is_tuple(field):
         return _parameter(name, Annotated[list[str] | None, option])
     return _parameter(name, Annotated[str | None, option])
@@ -80,6 +89,15 @@ def _plain(field: FieldInfo) -> Any:
 
 def _is_tuple(field: FieldInfo) -> bool:
     return get_origin(_plain(field)) is tuple
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    """What it takes, where that is a list of words; of a tuple, what each part does."""
+    if field.examples:
+        return [str(value) for value in field.examples]
+    plain = _plain(field)
+    part = next(iter(get_args(plain)), None) if _is_tuple(field) else plain
+    return [str(value) for value in get_args(part)] if get_origin(part) is Literal else []
 
 
 def _metavar(field: FieldInfo) -> str:

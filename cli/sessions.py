@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connection import Connection, connects
+from cli.completion import session_ids
+from cli.connection import Connection, ModelName, connects
 
 if TYPE_CHECKING:
     from statecast import SessionInfo, Sessions, StatecastError
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 # How the exit status tells what happened.
 _REFUSED, _NOT_ASKED = 1, 2
 
-Model = Annotated[str | None, typer.Option("--model", help="Model name; needless where only one is served.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
-Ids = Annotated[list[str], typer.Argument(metavar="SESSION", help="Ids of sessions.")]
-Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
-Prefix = Annotated[str, typer.Argument(help="Only sessions whose id begins so.")]
+Ids = Annotated[
+    list[str], typer.Argument(metavar="SESSION", help="Ids of sessions.", autocompletion=session_ids)
+]
+Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.", autocompletion=session_ids)]
+Prefix = Annotated[str, typer.Argument(help="Only sessions whose id begins so.", autocompletion=session_ids)]
 _RETRY_BUDGET_S = 3.0
 _HERE = Connection()
 
@@ -42,7 +44,7 @@ sessions = typer.Typer(
 def ls(
     prefix: Prefix = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Sessions at most. [default: all]")] = None,
-    model: Model = None,
+    model: ModelName = None,
     connection: Connection = _HERE,
     as_json: Json = False,
 ) -> None:
@@ -60,7 +62,7 @@ def ls(
 
 @sessions.command()
 @connects
-def show(session: Id, model: Model = None, connection: Connection = _HERE, as_json: Json = False) -> None:
+def show(session: Id, model: ModelName = None, connection: Connection = _HERE, as_json: Json = False) -> None:
     """Print what is known of a session."""
     from cli.sessions_output import print_json, print_one
 
@@ -73,7 +75,7 @@ def show(session: Id, model: Model = None, connection: Connection = _HERE, as_js
 def fork(
     session: Id,
     copy: Annotated[str, typer.Argument(help="The copy's id.")],
-    model: Model = None,
+    model: ModelName = None,
     connection: Connection = _HERE,
     as_json: Json = False,
 ) -> None:
@@ -84,7 +86,7 @@ def fork(
 
 @sessions.command()
 @connects
-def reset(ids: Ids, model: Model = None, connection: Connection = _HERE, as_json: Json = False) -> None:
+def reset(ids: Ids, model: ModelName = None, connection: Connection = _HERE, as_json: Json = False) -> None:
     """Put sessions back to their beginning."""
     with _served("reset", connection, model) as served:
         _each("reset", ids, lambda name: _tell(served.reset(name), as_json, f"reset {name}"))
@@ -97,7 +99,7 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write. [default: standard output]")
     ] = None,
-    model: Model = None,
+    model: ModelName = None,
     connection: Connection = _HERE,
     as_json: Json = False,
 ) -> None:
@@ -127,7 +129,7 @@ def import_(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a session that has the id.")
     ] = False,
-    model: Model = None,
+    model: ModelName = None,
     connection: Connection = _HERE,
     as_json: Json = False,
 ) -> None:
@@ -141,7 +143,7 @@ def import_(
 
 @sessions.command()
 @connects
-def rm(ids: Ids, model: Model = None, connection: Connection = _HERE, as_json: Json = False) -> None:
+def rm(ids: Ids, model: ModelName = None, connection: Connection = _HERE, as_json: Json = False) -> None:
     """End sessions: the server forgets their states."""
     with _served("rm", connection, model) as served:
         _each("rm", ids, lambda name: _tell(served.delete(name), as_json, f"ended {name}", session=name))
@@ -150,7 +152,7 @@ def rm(ids: Ids, model: Model = None, connection: Connection = _HERE, as_json: J
 @sessions.command()
 @connects
 def watch(
-    prefix: Prefix = "", model: Model = None, connection: Connection = _HERE, as_json: Json = False
+    prefix: Prefix = "", model: ModelName = None, connection: Connection = _HERE, as_json: Json = False
 ) -> None:
     """Print what happens to sessions beside their rows, from now on, until it is interrupted."""
     from cli.sessions_output import print_json

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connection import Connection, connects
+from cli.completion import session_ids
+from cli.connection import Connection, ModelName, connects
 from cli.sending import Reply, send
 
 if TYPE_CHECKING:
@@ -48,10 +49,13 @@ class _Asked:
 @connects
 def stream(
     data: Annotated[str, typer.Option(help="CSV file, or - for a pipe.")],
-    model: Annotated[str | None, typer.Option(help="Model name; needless where only one is served.")] = None,
+    model: ModelName = None,
     connection: Connection = _HERE,
     session: Annotated[
-        str | None, typer.Option(help=r"Session of rows without unique_id. \[default: the file's name]")
+        str | None,
+        typer.Option(
+            help=r"Session of rows without unique_id. \[default: the file's name]", autocompletion=session_ids
+        ),
     ] = None,
     reply: Annotated[
         Reply, typer.Option(help="A forecast after each row, after the last one of a series, or none.")

@@ -1,9 +1,12 @@
 """`statecast train`."""
 
+import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
 
 from cli.options import options_of
 from cli.scores import matrix_lines, score_table
@@ -17,8 +20,15 @@ if TYPE_CHECKING:
     from training.train import Published
 
 
-@options_of(TrainSettings, config_help="options file (TOML), the names with underscores; flags beat it")
-def train(given: dict[str, Any], config: Path | None) -> None:
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object instead of the scores")]
+
+
+@options_of(
+    TrainSettings,
+    config_help="options file (TOML), the names with underscores; flags beat it",
+    as_json=AsJson,
+)
+def train(given: dict[str, Any], config: Path | None, *, as_json: bool = False) -> None:
     """Fit a forecaster on a file of series and publish it to a repository."""
     try:
         settings = TrainSettings.build(given, config)
@@ -30,7 +40,18 @@ def train(given: dict[str, Any], config: Path | None) -> None:
         _fail(str(error))
     except AnotherPublishes:
         return
-    _report(published, settings)
+    if as_json:
+        print(json.dumps(_summary(published)))
+    else:
+        _report(published, settings)
+
+
+def _summary(published: "Published") -> dict[str, Any]:
+    return {
+        "path": str(published.path),
+        "version": published.version,
+        "manifest": published.manifest.model_dump(mode="json"),
+    }
 
 
 def _on_each_device(settings: TrainSettings) -> None:

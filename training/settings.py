@@ -61,9 +61,12 @@ class TrainSettings(BaseModel):
     head: str = Field(
         "quantile",
         description="of a regression: quantile, gaussian, student-t or negative-binomial (counts)",
+        examples=["quantile", "gaussian", "student-t", "negative-binomial", "binary", "classes"],
     )
     decoder: str = Field(
-        "direct", description="the horizon at once (direct), by a second recurrence, or by roll-out"
+        "direct",
+        description="the horizon at once (direct), by a second recurrence, or by roll-out",
+        examples=["direct", "recurrent", "roll-out"],
     )
     sample_paths: int = Field(
         64, ge=0, le=4096, description="paths of a roll-out; 0 rolls out the median alone"
@@ -78,6 +81,20 @@ class TrainSettings(BaseModel):
         "lstm",
         description="recurrent cell: lstm, gru, elman, elman-relu, jordan, lstm-reference, peephole, "
         "min-lstm, min-gru, slstm, bidirectional or bidirectional-gru",
+        examples=[
+            "lstm",
+            "gru",
+            "elman",
+            "elman-relu",
+            "jordan",
+            "lstm-reference",
+            "peephole",
+            "min-lstm",
+            "min-gru",
+            "slstm",
+            "bidirectional",
+            "bidirectional-gru",
+        ],
     )
     hidden_size: int = Field(64, ge=1, le=4096, description="units in each layer")
     num_layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")

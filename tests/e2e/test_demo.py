@@ -1,5 +1,6 @@
 """`statecast demo` on somebody's own file."""
 
+import json
 import subprocess
 import sys
 
@@ -21,7 +22,7 @@ def _demo(*flags):
 
 
 def test_the_demo_takes_a_file_whose_columns_have_other_names(tmp_path):
-    """Layout and frequency are guessed; every held-out row is printed; a picture is drawn."""
+    """Layout and frequency are guessed; all held-out rows are printed, a picture drawn, scores are JSON."""
     random = np.random.default_rng(0)
     steps = np.arange(300)
     data = tmp_path / "sensor.csv"
@@ -34,12 +35,15 @@ def test_the_demo_takes_a_file_whose_columns_have_other_names(tmp_path):
     frame.loc[290, "value"] = np.nan
     frame.to_csv(data, index=False)
     output = tmp_path / "out"
-    ended = _demo("--data", str(data), "--max-epochs", "1", "--output", str(output))
+    ended = _demo("--data", str(data), "--max-epochs", "1", "--output", str(output), "--json")
     assert ended.returncode == 0, ended.stderr
-    printed = [line for line in ended.stdout.splitlines() if "  forecast " in line]
+    printed = [line for line in ended.stderr.splitlines() if "  forecast " in line]
     assert len(printed) == 60
     assert "missing" in printed[50]
-    assert "seasonal naive" in ended.stdout
+    assert "seasonal naive" in ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["mean_absolute_error"] > 0
+    assert found["model"] == str(output / "repository" / "demo" / "1" / "model.onnx")
     assert (output / "forecast.png").read_bytes().startswith(b"\x89PNG")
     assert (output / "repository" / "demo" / "1" / "model.onnx").is_file()
 

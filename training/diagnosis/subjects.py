@@ -1,8 +1,9 @@
 """What can be diagnosed: a training run's work directory, or cells with fresh weights."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import lightning
 import torch
@@ -13,6 +14,7 @@ from training.diagnosis.windows import windows_of
 from training.fit import CHECKPOINT, NOTE, build_for
 from training.layout import guess_layout
 from training.memory_start import keeps, remember_for
+from training.progress_bar import progress_bar
 from training.read import read
 from training.settings import SettingsError, TrainSettings
 
@@ -70,10 +72,11 @@ def diagnose_fresh(
     num_layers: int,
     memory_steps: int | None,
     seed: int,
+    progress: bool = False,
 ) -> list[Diagnosis]:
     """Cells with starting weights, on a file whose layout is guessed.
 
-    `memory_steps` is for those that have a gate that keeps.
+    `memory_steps` is for those that have a gate that keeps; `progress` shows a bar on standard error.
 
     Raises:
         SettingsError, DataError: as `training.train.train`.
@@ -81,18 +84,24 @@ def diagnose_fresh(
     shape = {"hidden_size": hidden_size, "num_layers": num_layers, "seed": seed}
     fixed: dict[str, object] = {**vars(guess_layout(data)), **shape, "data": data, "output": _NOWHERE}
     found = []
-    for cell in cells:
-        look_ahead = _LOOK_AHEAD if cell in CELLS and CELLS[cell].looks_ahead else 0
-        # The first step that was not yet seen is what is forecast.
-        options = {**fixed, "cell": cell, "look_ahead": look_ahead, "horizon": num_layers * look_ahead + 1}
-        settings = TrainSettings.build(options)
-        dataset = read(settings)
-        lightning.seed_everything(seed, verbose=False)
-        forecaster = build_for(settings, dataset)
-        if memory_steps is not None and keeps(forecaster.cell):
-            remember_for(forecaster.cell, memory_steps)
-        found.append(diagnose(cell, forecaster, windows_of(dataset, settings, steps)))
+    with progress_bar("cells", len(cells), "cells", is_shown=progress) as advance:
+        for cell in cells:
+            found.append(_fresh(cell, fixed, memory_steps, steps))
+            advance(1)
     return found
+
+
+def _fresh(cell: str, fixed: Mapping[str, object], memory_steps: int | None, steps: int) -> Diagnosis:
+    look_ahead = _LOOK_AHEAD if cell in CELLS and CELLS[cell].looks_ahead else 0
+    # The first step that was not yet seen is what is forecast.
+    horizon = cast(int, fixed["num_layers"]) * look_ahead + 1
+    settings = TrainSettings.build({**fixed, "cell": cell, "look_ahead": look_ahead, "horizon": horizon})
+    dataset = read(settings)
+    lightning.seed_everything(settings.seed, verbose=False)
+    forecaster = build_for(settings, dataset)
+    if memory_steps is not None and keeps(forecaster.cell):
+        remember_for(forecaster.cell, memory_steps)
+    return diagnose(cell, forecaster, windows_of(dataset, settings, steps))
 
 
 def _is_published(path: Path) -> bool:

@@ -25,6 +25,15 @@ def test_fresh_cells_are_drawn_and_noted(tmp_path: Path) -> None:
         assert (output / picture).read_bytes().startswith(b"\x89PNG")
 
 
+def test_what_was_found_as_json(tmp_path: Path) -> None:
+    """--json prints what the file has, and nothing beside it."""
+    data, output = write_csv(tmp_path / "data.csv", num_rows=400), tmp_path / "out"
+    options = ["--cell", "elman", "--steps", "20", "--data", str(data), "--output", str(output), "--json"]
+    shown = CliRunner().invoke(app, ["diagnose", *options])
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout) == json.loads((output / "diagnosis.json").read_text())
+
+
 def test_what_cannot_be_diagnosed_is_said(tmp_path: Path) -> None:
     """An unknown cell and a directory without a run end with exit code 2 and one line that names it."""
     data = str(write_csv(tmp_path / "data.csv"))
