@@ -4,8 +4,8 @@ import { drawSpans } from "./marks.js";
 import { LABEL_COLOURS, faint } from "./palette.js";
 import { Plot } from "./plot.js";
 
-/** Of the height, for the strip of labels that came. */
-const STRIP = 0.05;
+/** The strip of labels that came, above the shares of 1: where it begins and ends. */
+const STRIP = [1.02, 1.06];
 
 export class LabelChart {
   /** As `FanChart`. */
@@ -39,28 +39,25 @@ export class LabelChart {
     const first = Math.min(x[0] ?? stands.x, log.ahead(stands, -12));
     const last = log.ahead(x.length ? { x: x.at(-1) } : stands, 0.5);
     this._now = log.info.predicts === "ahead" ? log.ahead(stands, 0.5) : last;
-    return { x, line: x.map(() => null), from: first, to: last, low: 0, high: 1, isTime: log.hasTimes ?? stands.isTime ?? false };
+    return { x, line: x.map(() => null), from: first, to: last, low: 0, high: log.score.isKnown ? STRIP[1] : 1, isTime: log.hasTimes ?? stands.isTime ?? false };
   }
 
   /** See `Plot`. */
   under(plot, colours) {
-    const { ctx, bbox } = plot;
+    const { ctx } = plot;
+    const height = (share) => plot.valToPos(share, "y", true);
     drawSpans(plot, this._spans(), colours.missing);
-    const strip = this.log.score.isKnown ? bbox.height * STRIP : 0;
     for (const step of this._steps) {
       const [left, right] = this._edges(plot, step);
-      let share = 0;
+      let share = 1;
       step.chances.forEach((chance, label) => {
-        const top = bbox.top + strip + (bbox.height - strip) * share;
-        ctx.fillStyle = step.isAhead ? shade(label, 0.5) : shade(label, 0.9);
-        ctx.fillRect(left, top, right - left, (bbox.height - strip) * chance);
-        share += chance;
+        ctx.fillStyle = shade(label, step.isAhead ? 0.45 : 0.8);
+        ctx.fillRect(left, height(share), right - left, height(share - chance) - height(share));
+        share -= chance;
       });
       if (Number.isInteger(step.came)) {
-        ctx.fillStyle = colours.panel;
-        ctx.fillRect(left, bbox.top, right - left, strip);
         ctx.fillStyle = shade(step.came, 1);
-        ctx.fillRect(left, bbox.top, right - left, strip * 0.7);
+        ctx.fillRect(left, height(STRIP[1]), right - left, height(STRIP[0]) - height(STRIP[1]));
       }
     }
   }

@@ -7,9 +7,9 @@ import { intervals } from "./model_info.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** @param {Object} info of `modelInfo`. @param {Object} more marks besides: {ghosts, fork}. */
-export function legend(info, { hasGhosts = true, hasFork = false } = {}) {
-  const entries = info.labels.length ? labelEntries(info) : fanEntries(info, hasGhosts, hasFork);
+/** @param {Object} info of `modelInfo`. @param {Object} more which marks there are besides. */
+export function legend(info, { hasGhosts = true, hasFork = false, hasCome = false } = {}) {
+  const entries = info.labels.length ? [...labelEntries(info), hasCome && h("li", {}, "Strip at the top: the label that came")].filter(Boolean) : fanEntries(info, hasGhosts, hasFork);
   if (info.scores && hasGhosts) entries.push(entry("anomaly", "Anomaly"));
   if (hasGhosts) entries.push(entry("missing", "Missing, or not seen"));
   return h("ul", { class: "legend", "aria-label": "Legend" }, entries);

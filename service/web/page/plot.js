@@ -84,7 +84,7 @@ export class Plot {
 
   /** The range of the axis: it follows what is shown, and does not tremble with every row. */
   _steady(low, high) {
-    if (this._share) return [0, 1];
+    if (this._share) return [low, high];
     const size = high - low || Math.abs(high) * 0.1 || 1;
     const now = this._range;
     if (!now || low < now[0] || high > now[1] || size < 0.5 * (now[1] - now[0])) {
@@ -98,7 +98,8 @@ export class Plot {
     this._isTime = isTime;
     const colours = this._colours;
     const axis = { stroke: colours.label, font: FONT, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false } };
-    const values = (_plot, splits) => splits.map((value) => (this._share ? `${Math.round(value * 100)} %` : number(value, 4)));
+    const numbers = (_plot, splits) => splits.map((value) => number(value, 4));
+    const shares = (_plot, splits) => splits.map((value) => (value <= 1 ? `${Math.round(value * 100)} %` : ""));
     this._plot = new this._uPlot({
       width: this._root.clientWidth,
       height: this._root.clientHeight,
@@ -109,10 +110,10 @@ export class Plot {
       cursor: { y: false, drag: { setScale: false, x: false, y: false }, points: { show: false } },
       scales: { x: { time: isTime, auto: false }, y: { auto: false } },
       axes: [
-        { ...axis, size: isTime ? 44 : 30, space: 70, values: isTime ? (_plot, splits) => tickTimes(splits) : values },
-        { ...axis, values, size: (plot, texts) => Math.max(40, ...(texts ?? []).map((text) => 14 + 7 * text.length)) },
+        { ...axis, size: isTime ? 44 : 30, space: 70, values: isTime ? (_plot, splits) => tickTimes(splits) : numbers },
+        { ...axis, values: this._share ? shares : numbers, space: 44, size: (plot, texts) => Math.max(40, ...(texts ?? []).map((text) => 14 + 7 * text.length)) },
       ],
-      series: [{}, { stroke: colours.ink, width: 1.6, spanGaps: false, points: { size: 4, fill: colours.ink, stroke: colours.ink } }],
+      series: [{}, { stroke: colours.ink, width: 1.8, spanGaps: false, points: { size: 4, fill: colours.ink, stroke: colours.ink } }],
       hooks: {
         drawAxes: [(plot) => clipped(plot, () => this._source.under?.(plot, colours))],
         draw: [(plot) => clipped(plot, () => this._source.over?.(plot, colours))],

@@ -2,6 +2,7 @@
 
 import { drawFan, extent } from "./fan.js";
 import { fanOf } from "./fan_chart.js";
+import { drawSpans } from "./marks.js";
 import { Plot } from "./plot.js";
 
 const NUM_ROWS = 60;
@@ -42,6 +43,8 @@ export class ScenarioChart {
     const { log, stands, values, supposed } = this._scenario;
     const rows = log.rows.filter((row) => row.position <= stands.position).slice(-NUM_ROWS);
     const seen = rows.at(-1)?.position === stands.position ? rows.at(-1) : stands;
+    // Rows that came after the last one that was seen, and before the copy.
+    this._unseen = rows.length && seen === stands ? [[log.ahead(rows.at(-1), 0.5), log.ahead(stands, 0.5)]] : [];
     this._fan = fanOf(log, { ...seen, forecast: stands.forecast });
     const places = values.map((_, step) => log.ahead(stands, step + 1));
     this._handles = places.map((x, step) => ({ x, y: values[step] }));
@@ -61,6 +64,7 @@ export class ScenarioChart {
 
   /** See `Plot`. */
   under(plot, colours) {
+    drawSpans(plot, this._unseen, colours.missing);
     if (this._fan) drawFan(plot, this._fan, { colour: colours.fan, depth: 0.12, hasEdge: true });
     if (this._supposed) drawFan(plot, this._supposed, { colour: colours.fork, depth: 0.12, hasEdge: true });
   }

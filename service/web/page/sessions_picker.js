@@ -18,7 +18,7 @@ export function sessionFields(app, { models, model, session, onChoose }) {
   const choose = h("select", { id: `${id}-model`, on: { change: () => onChoose(choose.value, "") } }, options);
   const offered = h("datalist", { id: `${id}-offered` });
   const typed = h("input", {
-    id: `${id}-session`, list: offered.id, value: session, autocomplete: "off", spellcheck: "false", size: 26,
+    id: `${id}-session`, list: offered.id, value: session, autocomplete: "off", spellcheck: "false",
     placeholder: "id, or its beginning",
   });
   const offer = later(TYPED_MS, async () => {

@@ -240,7 +240,7 @@ class LiveView {
       h("section", { class: "panel chart-panel", "aria-label": "Chart" },
         h("div", { class: "chart-title" }, h("h2", {}, this._session), h("span", { class: "soft" }, facts.filter(Boolean).join(" · ")),
           h("span", { class: "chips" }, this._thinned, this._status)),
-        this._place, this._readout.root, legend(this._info)),
+        this._place, this._readout.root, legend(this._info, { hasCome: this._log.score.isKnown ?? false })),
       this._panel.root);
   }
 }

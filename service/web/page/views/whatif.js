@@ -61,7 +61,8 @@ class WhatIf {
       onSuppose: (step, value) => this._suppose(step, value),
     });
     this._chart.plot.onDrawn = () => (this._place.dataset.steps = this._scenario.values.length);
-    this._effect = new Figure("What if: median", { id: "effect" });
+    this._next = new Figure("Median of the step after, what if", { id: "next-effect" });
+    this._effect = new Figure("Median of the last step, what if", { id: "effect" });
     this._status = h("p", { class: "readout", role: "status" });
     this.root = this._layout(session);
   }
@@ -129,20 +130,25 @@ class WhatIf {
     }
   }
 
-  /** The last step of which both speak. */
+  /** What becomes of the first and of the last step of which both speak. */
   _tell(num_steps) {
+    this._compare(this._next, num_steps, num_steps);
+    this._compare(this._effect, num_steps, this._info.horizon - 1);
+    text(this._status, "");
+  }
+
+  _compare(figure, num_steps, step) {
     const { levels, horizon } = this._info;
     const column = middle(levels);
-    const step = horizon - 1;
-    const ours = this._scenario.supposed[(step - num_steps) * levels.length + column];
-    const original = this._stands.forecast?.[step * levels.length + column];
-    if (num_steps > step) {
-      this._effect.show("–", "", "The copy's forecast begins where the original's ends.");
+    if (step < num_steps || step >= horizon) {
+      figure.show("–", "", "The copy's forecast begins where the original's ends.");
       return;
     }
+    const ours = this._scenario.supposed[(step - num_steps) * levels.length + column];
+    const original = this._stands.forecast?.[step * levels.length + column];
     const change = ours - original;
-    this._effect.show(number(ours), "", `${this._placeOf(step)}; original ${number(original)}, ${change >= 0 ? "+" : "−"}${number(Math.abs(change), 3)}`);
-    text(this._status, "");
+    const words = Number.isFinite(change) ? `; original ${number(original)}, ${change >= 0 ? "+" : "−"}${number(Math.abs(change), 3)}` : "";
+    figure.show(number(ours), "", `${this._placeOf(step)}${words}`);
   }
 
   _timeOf(step) {
@@ -175,7 +181,7 @@ class WhatIf {
         h("section", { class: "panel wide figure" }, h("h2", {}, "If the next observations were"),
           h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Next observations" }, this._table.root),
           h("div", { class: "toolbar step-tools" }, this._more, this._remove, button("Start over", () => this._startOver()))),
-        this._effect.root));
+        this._next.root, this._effect.root));
   }
 }
 
