@@ -32,9 +32,13 @@ def browser():
 
 @pytest.fixture(scope="session")
 def page_repository(tmp_path_factory):
-    """`two`: an LSTM of two features; `watched`: with anomaly scores, calibrated; `next-symbol`: labels."""
+    """`two`: an LSTM of two features; `quiet`: the same, which no test sends rows.
+
+    `watched`: with anomaly scores, calibrated; `next-symbol`: labels.
+    """
     path = tmp_path_factory.mktemp("page-repository")
     write_model(path, "two", "lstm")
+    write_model(path, "quiet", "lstm")
     write_task_model(path, "watched")
     write_task_model(path, "next-symbol")
     return path

@@ -23,7 +23,7 @@ def test_the_page_says_what_it_is_connected_to(visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_without_a_session_the_page_says_how_one_begins(visit, scheme):
     """An empty view names the command that fills it."""
-    seen = visit("live/two", color_scheme=scheme)
+    seen = visit("live/quiet", color_scheme=scheme)
     assert "statecast stream" in seen.wait(".state.empty pre").inner_text()
     assert seen.findings() == []
 
@@ -32,12 +32,12 @@ def test_a_model_that_is_not_served_is_told(visit):
     """With the others to choose from."""
     seen = visit("live/none/s")
     assert "No model none is served" in seen.wait(".state.error").inner_text()
-    assert seen.page.locator("select option").all_inner_texts() == ["next-symbol", "two", "watched"]
+    assert seen.page.locator("select option").all_inner_texts() == ["next-symbol", "quiet", "two", "watched"]
 
 
 def test_the_theme_is_chosen_and_remembered(visit):
     """As the system has it, light, dark."""
-    seen = visit("live/two", color_scheme="light")
+    seen = visit("live/quiet", color_scheme="light")
     html, button = seen.page.locator("html"), seen.page.locator("#theme")
     ground = "getComputedStyle(document.body).backgroundColor"
     seen.wait("#connection[data-state=connected]")
@@ -58,7 +58,7 @@ def test_the_theme_is_chosen_and_remembered(visit):
 
 def test_the_page_is_used_by_keys_alone(visit):
     """First the way past the navigation, then each view in order; a view that is opened is told."""
-    seen = visit("live/two")
+    seen = visit("live/quiet")
     seen.wait(".state.empty")
     focused = "document.activeElement.innerText || document.activeElement.id"
     order = []
@@ -74,7 +74,7 @@ def test_the_page_is_used_by_keys_alone(visit):
 
 def test_a_phone_shows_the_page_without_scrolling_sideways(visit):
     """390 points are enough."""
-    seen = visit("live/two", viewport={"width": 390, "height": 800})
+    seen = visit("live/quiet", viewport={"width": 390, "height": 800})
     seen.wait(".state.empty")
     assert seen.page.evaluate("document.documentElement.scrollWidth") == 390
 
@@ -92,7 +92,7 @@ def test_a_server_that_wants_tokens_is_signed_in_to(visit, page_repository, tmp_
     """A wrong token is told, a right one kept for the tab alone, and forgotten by signing out."""
     tokens = write_tokens(tmp_path / "tokens")
     with serving(page_repository, *FLAGS, "--tokens", str(tokens)) as server:
-        seen = visit("live/two", server=server)
+        seen = visit("live/quiet", server=server)
         seen.expected.append(REFUSED)
         seen.wait("form.sign-in")
         assert seen.findings() == []

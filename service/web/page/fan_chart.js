@@ -37,24 +37,13 @@ export class FanChart {
     this._rows = log.rows.slice(-this.num_rows);
     this._fan = fanOf(log, stands);
     this._ghosts = this._pickGhosts();
-    const x = [];
-    const line = [];
-    this._points = [];
-    for (const row of this._rows) {
-      if (x.length && (row.gap || row.isUnseen)) {
-        this._points.push(null);
-        line.push(null);
-        x.push((x.at(-1) + row.x) / 2);
-      }
-      this._points.push({ row });
-      x.push(row.x);
-      line.push(Number.isFinite(row.value) ? row.value : null);
-    }
+    const { x, line, points } = lineOf(this._rows);
     this._fan?.x.forEach((place, step) => {
-      this._points.push({ step });
+      points.push({ step });
       x.push(place);
       line.push(null);
     });
+    this._points = points;
     const steps = Math.max(12, Math.round(log.info.horizon / 2));
     const first = Math.min(this._rows[0]?.x ?? stands.x, log.ahead(stands, -steps));
     const [low, high] = this._extent(line);
@@ -120,6 +109,22 @@ export class FanChart {
     }
     return Number.isFinite(low) && Number.isFinite(high) ? [low, high] : [0, 1];
   }
+}
+
+/** A line through rows, which breaks where one is missing or was not seen; `points` has the row at each place. */
+export function lineOf(rows) {
+  const [x, line, points] = [[], [], []];
+  for (const row of rows) {
+    if (x.length && (row.gap || row.isUnseen)) {
+      points.push(null);
+      line.push(null);
+      x.push((x.at(-1) + row.x) / 2);
+    }
+    points.push({ row });
+    x.push(row.x);
+    line.push(Number.isFinite(row.value) ? row.value : null);
+  }
+  return { x, line, points };
 }
 
 /** The fan of a row's forecast; null where it has none. */

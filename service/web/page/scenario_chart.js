@@ -1,7 +1,7 @@
 /** The chart of "what if": what came, what is expected, what somebody supposes, and what would be expected then. */
 
 import { drawFan, extent } from "./fan.js";
-import { fanOf } from "./fan_chart.js";
+import { fanOf, lineOf } from "./fan_chart.js";
 import { drawSpans } from "./marks.js";
 import { Plot } from "./plot.js";
 
@@ -52,11 +52,11 @@ export class ScenarioChart {
     const last = { x: places.at(-1) ?? stands.x, value: values.at(-1) ?? NaN, forecast: supposed };
     this._supposed = fanOf(log, last);
     const ahead = Array.from({ length: log.info.horizon + values.length }, (_, step) => log.ahead(stands, step + 1));
-    const line = rows.map((row) => (Number.isFinite(row.value) ? row.value : null));
+    const { x, line } = lineOf(rows);
     const spread = [this._fan, this._supposed].filter(Boolean).flatMap(extent);
     const all = [...line.filter((value) => value !== null), ...values.filter(Number.isFinite), ...spread];
     return {
-      x: [...rows.map(({ x }) => x), ...ahead], line: [...line, ...ahead.map(() => null)],
+      x: [...x, ...ahead], line: [...line, ...ahead.map(() => null)],
       from: rows[0]?.x ?? log.ahead(stands, -4), to: ahead.at(-1), low: least(all), high: -least(all.map((value) => -value)),
       isTime: stands.time_us !== null,
     };
