@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from service.errors import StatecastError, Unauthenticated
-from service.security.authenticator import Authenticator
+from service.errors import StatecastError
 from service.web import browsers, json_message
+from service.web.admission import HEADERS, Admission, failure, refusal
 from statecast.v1 import forecast_pb2, model_pb2, session_pb2
 
 # What the page sends is small; reading JSON takes time of the loop that serves everybody.
@@ -50,7 +50,6 @@ _TRAILERS = {
     "statecast-correlation-id": "correlation_id",
     "grpc-retry-pushback-ms": "retry_after_ms",
 }
-_HEADERS = {**browsers.HEADERS, "cache-control": "no-store"}
 # grpc-stubs leave it out.
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 _Error: TypeAlias = dict[str, str]
@@ -92,8 +91,7 @@ class Gateway:
     def __init__(
         self,
         target: str,
-        authenticator: Authenticator,
-        hosts: browsers.Hosts,
+        admission: Admission,
         is_ready: Callable[[], bool],
         *,
         max_message_bytes: int,
@@ -103,7 +101,7 @@ class Gateway:
         target: where the server itself listens for us alone.
         keep_alive_s: between comments on a stream that has nothing to say.
         """
-        self._authenticator, self._hosts, self._is_ready = authenticator, hosts, is_ready
+        self._admission, self._is_ready = admission, is_ready
         self._keep_alive_s = keep_alive_s
         self._methods = methods()
         self._channel = grpc.aio.insecure_channel(
@@ -126,32 +124,11 @@ class Gateway:
         """End the connection; calls under way are cancelled."""
         await self._channel.close(None)
 
-    async def admit(self, request: Request) -> Response | None:
-        """The answer to a request that is none of the page's or of a caller nobody knows, None to another.
-
-        Nothing of its body is read.
-        """
-        try:
-            self._hosts.check(request)
-            browsers.check_call(request)
-        except browsers.Refused as refused:
-            return failure(refused.status, {"code": "PERMISSION_DENIED", "message": str(refused)})
-        try:
-            shown = request.headers.getlist("authorization")
-            caller = await self._authenticator.by_token(
-                shown[0] if len(shown) == 1 else None if not shown else ""
-            )
-            if caller is None:
-                # A certificate would have to be shown to this port.
-                raise Unauthenticated
-        except StatecastError as error:
-            return failure(401, {"code": "UNAUTHENTICATED", "message": str(error)})
-        return None
-
     async def _call(self, request: Request) -> Response:
-        refused = await self.admit(request)
-        if refused is not None:
-            return refused
+        try:
+            await self._admission.admit(request)
+        except (browsers.Refused, StatecastError) as error:
+            return refusal(error)
         method = self._methods.get(request.path_params["name"])
         if method is None:
             return failure(404, {"code": "UNIMPLEMENTED", "message": "no such call here"})
@@ -168,13 +145,13 @@ class Gateway:
         metadata = [(key, value) for key in _FORWARDED for value in request.headers.getlist(key)]
         if method.is_stream:
             events = self._events(method, asked, metadata)
-            return StreamingResponse(events, media_type="text/event-stream", headers=_HEADERS)
+            return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
         try:
             answer = await self._unary(method)(asked, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             return failure(_STATUS.get(error.code().name, 500), _told(error))
         text = await _maybe_aside(answer.ByteSize(), lambda: json_message.render(answer))
-        return Response(text, media_type="application/json", headers=_HEADERS)
+        return Response(text, media_type="application/json", headers=HEADERS)
 
     def _unary(self, method: Method) -> Callable[..., Awaitable[Message]]:
         call: Any = self._channel.unary_unary(
@@ -212,11 +189,6 @@ class Gateway:
             yield f"event: error\ndata: {_one_line(_told(error))}\n\n"
         finally:
             call.cancel()
-
-
-def failure(status: int, error: _Error) -> Response:
-    """An error as the page reads it."""
-    return JSONResponse(error, status, _HEADERS)
 
 
 def _told(error: grpc.aio.AioRpcError) -> _Error:

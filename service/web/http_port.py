@@ -13,7 +13,8 @@ from service.errors import InvalidSettings
 from service.security.addresses import is_local
 from service.security.authenticator import Authenticator
 from service.settings import Settings
-from service.web import browsers, probes
+from service.web import browsers, health, probes
+from service.web.admission import Admission
 from service.web.chart_library import chart_files
 from service.web.gateway import Gateway
 from service.web.http_server import HttpServer
@@ -49,7 +50,7 @@ class HttpPort:
         routes = probes.routes(registry if has_metrics else None, is_ready)
         has_page = _has_page(settings)
         if has_page:
-            routes += self._page_routes(settings, authenticator, is_ready)
+            routes += self._page_routes(settings, registry, authenticator, is_ready)
         self._server = HttpServer(address, routes)
         self.address = self._server.address
         _log.info("http", address=self.address, metrics=has_metrics, page=has_page)
@@ -63,21 +64,26 @@ class HttpPort:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _page_routes(
-        self, settings: Settings, authenticator: Authenticator, is_ready: Callable[[], bool]
+        self,
+        settings: Settings,
+        registry: CollectorRegistry,
+        authenticator: Authenticator,
+        is_ready: Callable[[], bool],
     ) -> list[Route]:
         # Nobody but this process's own user may connect there: the folder's mode is 0700.
         self._folder = Path(tempfile.mkdtemp(prefix="statecast-"))
         self.private_target = f"unix:{self._folder / 'page'}"
         hosts = browsers.Hosts(settings.http_address, asks=authenticator.asks)
+        admission = Admission(authenticator, hosts)
         self._gateway = Gateway(
-            self.private_target,
-            authenticator,
-            hosts,
-            is_ready,
-            max_message_bytes=settings.max_message_bytes,
+            self.private_target, admission, is_ready, max_message_bytes=settings.max_message_bytes
         )
         charts = {f"vendor/{name}": path for name, path in chart_files().items()}
-        return [*PageFiles(ROOT, hosts, charts).routes(), *self._gateway.routes()]
+        return [
+            *PageFiles(ROOT, hosts, charts).routes(),
+            *health.routes(registry, admission),
+            *self._gateway.routes(),
+        ]
 
 
 def _has_metrics(settings: Settings) -> bool:

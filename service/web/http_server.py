@@ -5,11 +5,17 @@ import contextlib
 import socket
 from collections.abc import Iterator, Sequence
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from service.errors import InvalidSettings
+from service.errors import EngineFailure, InvalidSettings
+from service.telemetry.correlation import correlation_id
+
+_log = structlog.get_logger()
 
 # Prometheus asks every quarter of a minute, and should find its connection open.
 _KEEP_ALIVE_S = 75
@@ -34,7 +40,7 @@ class HttpServer:
         self._socket = _listen(address)
         self.address = f"{address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            Starlette(routes=routes),
+            Starlette(routes=routes, exception_handlers={Exception: _surprise}),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -62,6 +68,14 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+async def _surprise(_request: Request, error: Exception) -> Response:
+    """Log an error that nobody foresaw; whoever asked learns only its correlation id."""
+    failure = EngineFailure(correlation_id())
+    _log.error("internal error", correlation_id=failure.correlation_id, exc_info=error)
+    told = {"code": "INTERNAL", "message": str(failure), "correlation_id": failure.correlation_id}
+    return JSONResponse(told, 500)
 
 
 def _listen(address: str) -> socket.socket:

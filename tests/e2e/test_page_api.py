@@ -6,10 +6,12 @@ import signal
 import pytest
 
 import statecast
+from service.security.caller import Role
 from statecast.v1 import forecast_pb2, model_pb2, session_pb2
 from tests.http_api import FORECAST, SESSIONS, Events, ask, call
 from tests.http_port import FLAGS, address_of, fetch, samples
 from tests.server_process import serving
+from tests.tenants import token_of, write_tokens
 
 JSON = {"Content-Type": "application/json"}
 
@@ -218,3 +220,70 @@ def test_the_page_is_shown_where_only_this_machine_looks_or_by_a_word(repository
         address = address_of(server).replace("0.0.0.0", "127.0.0.1")
         assert fetch(address, "/")[0] == status
         assert fetch(address, "/livez")[0] == 200
+
+
+def test_the_health_of_a_server_is_its_counts_in_order(server):
+    """Models with their histograms and sessions by place, calls by method and status, and the process."""
+    for _ in range(3):
+        call(server, FORECAST, {"model": "two", "session_id": "healthy", "rows": [{"values": [1, 2]}]})
+    call(
+        server,
+        FORECAST,
+        {"model": "two", "session_id": "healthy", "rows": [{"values": [1, 2]}], "position": 9},
+    )
+    status, found = call(server, "health")
+    assert status == 200
+    (two,) = (model for model in found["models"] if model["name"] == "two")
+    assert (two["rows_applied"], two["sessions"], two["model_version"]) == (3, {"memory": 1, "store": 0}, 1)
+    assert {"rows_waiting", "journal_rows", "store_failures"} <= two.keys()
+    for name in ("batch_rows", "queue_seconds", "step_seconds", "store_seconds"):
+        assert len(two[name]["counts"]) == len(two[name]["bounds"]) + 1
+    assert (sum(two["batch_rows"]["counts"]), two["batch_rows"]["sum"]) == (two["batches"], 4)
+    (forecast,) = (each for each in found["requests"] if each["method"] == "ForecastService/Forecast")
+    assert forecast["open"] == 0
+    assert sum(forecast["seconds"]["counts"]) == sum(forecast["ended"].values())
+    assert forecast["ended"]["ABORTED"] == found["errors"]["ABORTED"] >= 1
+    assert "OK" not in found["errors"]
+    assert found["ready"] is True
+    assert found["memory_bytes"] > 1e6
+    assert 0 < found["uptime_s"] < 1e5
+    assert {"statecast-server", "grpcio"} <= found["versions"].keys()
+
+
+def test_tokens_and_roles_are_those_of_grpc(repository, tmp_path):
+    """Without a valid token nothing of a call is read; health wants an operator; a tenant sees its own."""
+    flags = ["--tokens", str(write_tokens(tmp_path / "tokens.toml"))]
+    predict, operate = token_of("acme"), token_of("acme", Role.OPERATE)
+    row = {"model": "gru", "session_id": "mine", "rows": [{"values": [1.0]}]}
+    with serving(repository, *FLAGS, *flags) as server:
+        assert ask(server, "GET", "/")[0] == 200
+        for name in (FORECAST, f"{SESSIONS}WatchRows", f"{SESSIONS}Nonsense", "health"):
+            for headers in (
+                {},
+                {"Authorization": "Bearer wrong-token-0123456789"},
+                {"Authorization": predict},
+            ):
+                status, _, content = ask(server, "POST", f"/api/{name}", b"{nothing", {**JSON, **headers})
+                assert (status, json.loads(content)["code"]) == (401, "UNAUTHENTICATED")
+            # A token in the address opens nothing.
+            asked = f"/api/{name}?authorization=Bearer%20{operate}&access_token={operate}&token={operate}"
+            assert ask(server, "POST", asked, b"{}", JSON)[0] == 401
+        assert call(server, FORECAST, row, token=predict)[0] == 200
+        find = {"model": "gru", "session_id": "mine"}
+        assert call(server, f"{SESSIONS}GetSession", find, token=predict)[0] == 200
+        assert call(server, f"{SESSIONS}GetSession", find, token=token_of("bolt"))[1]["code"] == "NOT_FOUND"
+        load = "statecast.v1.ModelService/LoadModel"
+        for name, message in (("health", {}), (load, {"model": "gru"})):
+            status, told = call(server, name, message, token=predict)
+            assert (status, told) == (
+                403, {"code": "PERMISSION_DENIED", "message": "this call wants the role operate"}
+            )  # fmt: skip
+            assert call(server, name, message, token=operate)[0] == 200
+        with Events(server, f"{SESSIONS}WatchRows", find, token=predict) as events:
+            assert events.block() == [": open"]
+            call(server, FORECAST, row, token=token_of("bolt"))
+            call(server, FORECAST, row, token=predict)
+            _, message = events.next()
+            assert (message["row"]["position"], message["row"]["values"]) == ("2", [1.0])
+            assert len(message["row"]["forecast"]["values"]) == 12
+            assert message["quantile_levels"] == [0.1, 0.5, 0.9]
