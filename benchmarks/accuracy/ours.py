@@ -13,7 +13,7 @@ from training.train import train
 
 SETTINGS = Path(__file__).parent / "settings"
 # Enough to see that everything works.
-QUICK = {"max_epochs": 1, "hidden_size": 8, "segment_length": 24}
+QUICK = {"max_epochs": 1, "members": 1, "hidden_size": 8, "segment_length": 24}
 
 
 @dataclass(frozen=True)

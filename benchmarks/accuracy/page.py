@@ -44,7 +44,10 @@ The data are read from `../shared/data` or the folder given, and none are shippe
 - **ETT**: 12, 4 and 4 months of 30 days; standardised with the training part's mean and deviation; the
   columns are seven series; MSE and MAE over every window of the test part, every step and column. The
   point forecast is the mean or the median of the quantile forecasts, whichever has the lower MSE in the
-  validation part; a peer gets whichever is better in the test part.
+  validation part; a peer gets whichever is better in the test part. The row with `--refit` has learned
+  from the validation part too, once everything was chosen, as its neighbours in the table have not: it is
+  not what is held against the reach. Of M4 the validation part is one of our own, cut from what was
+  published to train on.
 - **GEFCom2012**: after every hour of the last year, 24 hours of each of 20 zones; the mean temperature of
   the stations is a covariate that is known up to the hour at hand. Weekly seasonal naive is both a point
   at every level and, the harder to beat, that point with the quantiles of its errors in the year before.
