@@ -1,8 +1,10 @@
-"""How surprising each row is: where its value lies in the forecast made before it, and how unusual of late.
+"""How surprising each row is: where its value lies in the forecast made before it, and how rare that is.
 
-The quantile position of a value is read off the forecast's levels. The tail probability is the anomaly
-likelihood of Ahmad et al. (2017, Unsupervised real-time anomaly detection for streaming data, section 3.2):
-the mean surprise of the last few rows against its mean and deviation in the long run.
+The quantile position of a value is read off the forecast's levels. The tail probability does not trust
+them: a model that is always wrong, or too sure, is so on every row. A row's surprise is its distance from the
+median in units of the session's own errors of late; it is judged beside the session's earlier surprises,
+alone and as the mean of the last few rows (as in the anomaly likelihood of Ahmad et al. 2017, Unsupervised
+real-time anomaly detection for streaming data, section 3.2). See docs/decisions/0021-rare-among-its-own.md.
 """
 
 import math
@@ -12,58 +14,62 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.cells.linear_recurrence import LinearLayer
 from models.heads.deviates import normal_deviates
 from models.state import State, StateInit
+from models.tail import LONG_ROWS, RunningMeans, Tail, upper_tail
 
-# Rows that the short and the long mean remember: the short one is the paper's; the long one outlasts any
-# single anomaly many times and still follows a series that changes for good.
-SHORT_ROWS, LONG_ROWS = 10.0, 2000.0
+# Rows that the unit of errors remembers, and the mean of the last few (the paper's).
+_ERROR_ROWS, _SHORT_ROWS = 300.0, 10.0
+# Scored rows after which a session's errors need no help of its forecasts' widths.
+_WIDTH_ROWS = 20.0
 # Observations before a forecast tells anything.
 WARM_UP = 4.0
-# A deviate beyond says no more, and must not fill the long run's mean.
-_FURTHEST = 8.0
 # Of the forecast's whole width: the least distance of two levels.
 _LEAST_SHARE = 1e-3
-_LEAST_VARIANCE = 1e-4
+# A quantile position's deviate goes no further: float32 knows no difference beyond.
+_FURTHEST = 8.0
+# Of a session's surprises before there are any: the mean of log(1 + |Z|), Z standard normal, and twice its
+# deviation, as most streams have heavier tails.
+_FIRST_MEAN, _FIRST_DEVIATION = 0.535, 2 * 0.317
+# Mean of |Z|.
+_MEAN_SIZE = math.sqrt(2 / math.pi)
 _FORECAST, _MEANS, _COUNT = "anomaly_forecast", "anomaly_means", "anomaly_count"
 
 
 class Anomaly(nn.Module):
     """Scores rows by the first step of the forecast before them; Q quantile levels.
 
-    States: that forecast and the least gap of its levels, 0 where it does not count, (Q + 1,); the short
-    mean, the long mean and the long mean square of the surprise, (3,); the numbers of observations and of
-    scored rows, as far as they matter, (2,).
+    States: that forecast and its width, 0 where it does not count, (Q + 1,); running means, of the error, of
+    the surprise over a few rows, and what `Tail` keeps of both kinds of surprise, (10,); the numbers of
+    observations and of scored rows, as far as they matter, (2,).
     """
 
     deviates: Tensor
     least: Tensor
     most: Tensor
-    memory: Tensor
+    median: Tensor
 
     def __init__(self, levels: Sequence[float]) -> None:
         super().__init__()
         self.num_levels = len(levels)
-        self.means = _Means()
+        self.errors, self.lately = RunningMeans(_ERROR_ROWS), RunningMeans(_SHORT_ROWS)
+        self.tail = Tail(2, _FIRST_MEAN, _FIRST_DEVIATION)
         known = normal_deviates(np.array(levels))
-        self.first = float(known[0])
+        self.first, self.spread = float(known[0]), float(known[-1] - known[0])
         # A line between two levels ends there; the outermost go on.
         least, most = np.zeros(len(levels) - 1), np.ones(len(levels) - 1)
         least[0], most[-1] = -math.inf, math.inf
-        for name, value in (
-            ("deviates", np.diff(known)),
-            ("least", least),
-            ("most", most),
-            ("memory", np.array([1 / SHORT_ROWS, 1 / LONG_ROWS, 1 / LONG_ROWS])),
-        ):
+        constants = (("deviates", np.diff(known)), ("least", least), ("most", most))
+        for name, value in constants:
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
+        median = torch.tensor([int(np.abs(np.array(levels) - 0.5).argmin())])
+        self.register_buffer("median", median, persistent=False)
 
     def state_init(self) -> dict[str, StateInit]:
         """See the class."""
         return {
             _FORECAST: StateInit((self.num_levels + 1,)),
-            _MEANS: StateInit((3,)),
+            _MEANS: StateInit((2 + self.tail.size,)),
             _COUNT: StateInit((2,)),
         }
 
@@ -84,20 +90,24 @@ class Anomaly(nn.Module):
         mark = observed.to(torch.float32)
         observations, scored = state[_COUNT].unsqueeze(1).chunk(2, dim=-1)
         count = observations + torch.cumsum(mark, dim=1)
-        counts = (count >= WARM_UP).to(torch.float32)
-        made = torch.cat([quantiles, counts * (_LEAST_SHARE * width)], dim=-1)
+        made = torch.cat([quantiles, (count >= WARM_UP).to(torch.float32) * width], dim=-1)
         earlier = torch.cat([state[_FORECAST].unsqueeze(1), made[:, :-1]], dim=1)
-        before, gap = torch.split(earlier, [self.num_levels, 1], dim=-1)
+        before, width_before = torch.split(earlier, [self.num_levels, 1], dim=-1)
         value = torch.where(observed, y, 0.0).to(torch.float32)
-        mark = mark * (gap > 0).to(torch.float32)
-        # Where nothing was forecast, nothing is divided by nothing.
-        deviate = torch.where(mark > 0, self._deviate(value, before, gap), 0.0)
+        mark = mark * (width_before > 0).to(torch.float32)
         number = scored + torch.cumsum(mark, dim=1)
-        means, (last,) = self.means([deviate.abs(), mark, number, self.memory], state[_MEANS])
-        means = means.transpose(0, 1)
-        scores = torch.cat([upper_tail(-deviate), self._tail(means)], dim=-1)
+        # Where nothing was forecast, nothing is divided by nothing.
+        width_before = torch.where(mark > 0, width_before, 1.0)
+        deviate = self._deviate(value, before, _LEAST_SHARE * width_before)
+        error = (value - before.index_select(-1, self.median)).abs()
+        chance, means = self._chance(error, width_before, mark, number, state[_MEANS])
+        scores = torch.cat([upper_tail(-deviate), chance], dim=-1)
         after = torch.cat([count.clamp(max=WARM_UP), number.clamp(max=LONG_ROWS)], dim=-1)[:, -1]
-        return torch.where(mark > 0, scores, torch.nan), {_FORECAST: made[:, -1], _MEANS: last, _COUNT: after}
+        return torch.where(mark > 0, scores, torch.nan), {
+            _FORECAST: made[:, -1],
+            _MEANS: means,
+            _COUNT: after,
+        }
 
     def _deviate(self, value: Tensor, quantiles: Tensor, least_gap: Tensor) -> Tensor:
         """The normal deviate at the level of a value, (B, T, 1): levels are joined by lines on its axis."""
@@ -107,30 +117,22 @@ class Anomaly(nn.Module):
         deviate = self.first + (share * self.deviates).sum(dim=-1, keepdim=True)
         return deviate.clamp(-_FURTHEST, _FURTHEST)
 
-    def _tail(self, means: Tensor) -> Tensor:
-        """How likely a short mean as high as this is by chance, (B, T, 1)."""
-        short, long, square = torch.split(means, [1, 1, 1], dim=-1)
-        deviation = torch.sqrt((square - long * long).clamp(min=_LEAST_VARIANCE))
-        # The deviation of an exponential mean of independent numbers, as a share of theirs.
-        share = math.sqrt(1 / (2 * SHORT_ROWS - 1))
-        return upper_tail((short - long) / (share * deviation))
-
-
-class _Means(LinearLayer):
-    """Running means: over all rows at first, then exponential ones."""
-
-    def project(self, x: Sequence[Tensor]) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """Surprise, mark, number of scored rows, (B, T, 1) each, and 1 / rows remembered, (3,)."""
-        surprise, mark, number, memory = (part.detach() for part in x)
-        rate = torch.maximum(memory, 1 / number.clamp(min=1.0)) * mark
-        moments = torch.cat([surprise, surprise, surprise * surprise], dim=-1)
-        return (1 - rate).transpose(0, 1), (rate * moments).transpose(0, 1)
-
-
-def upper_tail(x: Tensor) -> Tensor:
-    """P(Z > x) of the standard normal, within 0.3 % however small (Börjesson & Sundberg 1979, eq. 9)."""
-    size = x.abs()
-    square = size * size
-    density = torch.exp(-0.5 * square) / math.sqrt(2 * math.pi)
-    tail = density / (0.661 * size + 0.339 * torch.sqrt(square + 5.51))
-    return torch.where(x < 0, 1 - tail, tail)
+    def _chance(
+        self, error: Tensor, width: Tensor, mark: Tensor, number: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """How likely such a row, or a run of such rows, is by chance, (B, T, 1); the next means."""
+        of_errors, of_lately, of_tail = torch.split(state, [1, 1, self.tail.size], dim=-1)
+        mean, errors = self.errors.around(error, mark, number, of_errors)
+        known = (number - mark).clamp(max=_ERROR_ROWS)
+        # What the forecast's own width says of an error stands beside the first of them; later it is a floor.
+        weight = torch.relu(1 - known / _WIDTH_ROWS)
+        unit = (known * mean + weight * (_MEAN_SIZE / self.spread) * width) / (known + weight)
+        unit = torch.maximum(unit, _LEAST_SHARE * width)
+        surprise = torch.log(1 + _MEAN_SIZE * error / unit)
+        # The first tells of the forecast's width alone: nothing is learned of it.
+        mark, number = mark * (known > 0).to(torch.float32), torch.relu(number - 1)
+        _, lately = self.lately.around(surprise, mark, number, of_lately)
+        chances, tail = self.tail(torch.cat([surprise, lately], dim=-1), mark, number, of_tail)
+        # The least of two numbers that are uniform by chance.
+        least = torch.exp(chances.amin(dim=-1, keepdim=True))
+        return least * (2 - least), torch.cat([errors[:, -1], lately[:, -1], tail], dim=-1)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.accuracy.nab`: scores of the graph beside the windowed Gaussian, on NAB's streams.
+"""NAB's real streams: the anomaly scores of the graph beside the windowed Gaussian (Lavin & Ahmad 2015).
 
 The forecaster is trained on the first 15 % of each stream, which is not scored, and the exported
 file is streamed through ONNX Runtime. Rows are taken as equally spaced. No label is seen before the scoring.
@@ -6,37 +6,55 @@ file is streamed through ONNX Runtime. Rows are taken as equally spaced. No labe
 
 import json
 import math
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import typer
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.accuracy.measured import OURS, Context, Measured, Scores
 from benchmarks.accuracy.nab_scoring import PROFILES, Floats, Stream, best, probation
-from benchmarks.processes import ROOT
+from benchmarks.accuracy.ours import options_of, settings_for, train_with
+from benchmarks.accuracy.problem import DataMissing
+from models.artifact import ANOMALY, ROWS, next_name, unseal
+from training.streaming import session_of
 
+GAUSSIAN = "windowed Gaussian"
 # Of the paper's baseline: rows of the window, and between two of its updates.
 _WINDOW, _STEP = 6400, 100
 _CHUNK = 512
-OPTIONS: Mapping[str, Any] = {
-    "freq": "5min",
-    "horizon": 1,
-    "hidden_size": 32,
-    "quantile_levels": (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98),
-    "max_epochs": 40,
-    "patience": 8,
-    "baselines": "quick",
-    "anomaly": True,
-}
+_FIRST, _APART = pd.Timestamp("2020-01-01"), pd.Timedelta("5min")
+
+
+def measure(context: Context) -> Measured:
+    """Both detectors by each profile.
+
+    Raises:
+        DataMissing: the folder lacks the streams.
+    """
+    streams = files(context.folder / "nab")
+    data = write_probation(streams, context.directory / "probation.parquet")
+    settings = settings_for("nab", data, context.given, quick=context.quick)
+    trained = train_with(settings)
+    detectors = {
+        OURS: list(graph_scores(trained.content, streams)),
+        GAUSSIAN: [windowed_gaussian(one.values) for one in streams],
+    }
+    scores = {name: _by_profile(streams, found) for name, found in detectors.items()}
+    return Measured(scores, {OURS: trained.took()}, options_of(settings))
+
+
+def _by_profile(streams: list["File"], scores: list[Floats]) -> Scores:
+    scored = [Stream(one.windows, of_one) for one, of_one in zip(streams, scores, strict=True)]
+    return {name: best(scored, profile)[0] for name, profile in PROFILES.items()}
+
+
+def with_ratio(by_method: dict[str, Scores]) -> dict[str, Scores]:
+    """The standard profile's score in units of the windowed Gaussian's."""
+    unit = by_method[GAUSSIAN]["standard"]
+    return {method: {**found, "ratio": found["standard"] / unit} for method, found in by_method.items()}
 
 
 @dataclass(frozen=True)
@@ -49,8 +67,15 @@ class File:
 
 
 def files(folder: Path) -> list[File]:
-    """The streams that are there, by name."""
-    labelled = json.loads((folder / "combined_windows.json").read_text())
+    """The streams that are there, by name.
+
+    Raises:
+        DataMissing: there are no labels.
+    """
+    labels = folder / "combined_windows.json"
+    if not labels.exists():
+        raise DataMissing(labels)
+    labelled = json.loads(labels.read_text())
     return [_file(folder, name, labelled[name]) for name in sorted(labelled) if (folder / name).exists()]
 
 
@@ -77,33 +102,21 @@ def windowed_gaussian(values: Floats) -> Floats:
     return scores
 
 
-def trained(streams: list[File], folder: Path, seed: int, options: Mapping[str, Any] = OPTIONS) -> bytes:
-    """The exported file of a forecaster that has seen each stream's probation."""
-    from training.settings import TrainSettings
-    from training.train import train
-
+def write_probation(streams: list[File], path: Path) -> Path:
+    """What a detector may learn from, as a Parquet file in the long layout."""
     rows = pd.concat(
         pd.DataFrame({"unique_id": one.name, "y": one.values[: probation(len(one.values))]})
         for one in streams
     )
-    start = pd.Timestamp("2020-01-01")
-    rows["ds"] = start + rows.groupby("unique_id").cumcount() * pd.Timedelta("5min")
-    data = folder / "probation.parquet"
-    rows.to_parquet(data)
-    settings = TrainSettings.build({**options, "data": data, "output": folder / "nab", "seed": seed})
-    return train(settings).path.read_bytes()
+    rows["ds"] = _FIRST + rows.groupby("unique_id").cumcount() * _APART
+    rows.to_parquet(path)
+    return path
 
 
 def graph_scores(content: bytes, streams: list[File]) -> Iterator[Floats]:
     """-log of each row's tail probability, (T,), streamed; NaN where there is none."""
-    import onnxruntime
-
-    from models.artifact import ANOMALY, ROWS, next_name, unseal
-
     _, manifest = unseal(content)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = session_of(content)
     names = [ANOMALY, *(next_name(spec.name) for spec in manifest.states)]
     for one in streams:
         state = {spec.name: np.full((1, *spec.shape), spec.initial, spec.dtype) for spec in manifest.states}
@@ -113,42 +126,12 @@ def graph_scores(content: bytes, streams: list[File]) -> Iterator[Floats]:
             scores, *after = session.run(names, {ROWS: rows[None, start : start + _CHUNK], **state})
             state = dict(zip(state, after, strict=True))
             parts.append(scores[0, :, 1])
-        yield -np.log(np.maximum(np.concatenate(parts).astype(np.float64), 1e-45))
+        yield -np.log(np.concatenate(parts).astype(np.float64))
 
 
 def _rows(values: Floats, width: int, reads_time: bool) -> Floats:
     rows = np.full((len(values), width), np.nan)
     rows[:, 0] = values
     if reads_time:
-        rows[:, -1] = 1_577_836_800e6 + 300e6 * np.arange(len(values))
+        rows[:, -1] = _FIRST.value / 1e3 + _APART.value / 1e3 * np.arange(len(values))
     return rows
-
-
-def main(
-    data: Annotated[Path, typer.Option(help="folder with combined_windows.json")] = (
-        ROOT.parent / "shared" / "data" / "nab"
-    ),
-    seed: int = 0,
-    model: Annotated[Path | None, typer.Option(help="a file instead of a training")] = None,
-) -> None:
-    """Print both detectors' scores for each profile."""
-    streams = files(data)
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        content = model.read_bytes() if model else trained(streams, Path(folder), seed)
-    trained_s = time.monotonic() - started
-    detectors = {
-        "windowed Gaussian": [windowed_gaussian(one.values) for one in streams],
-        "statecast": list(graph_scores(content, streams)),
-    }
-    table = Table("detector", *PROFILES, title=f"NAB, {len(streams)} real streams")
-    for name, scores in detectors.items():
-        scored = [Stream(one.windows, of_one) for one, of_one in zip(streams, scores, strict=True)]
-        table.add_row(name, *(f"{best(scored, profile)[0]:.1f}" for profile in PROFILES.values()))
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    console.print(f"training and export took {trained_s:.0f} s, seed {seed}")
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -59,6 +59,11 @@ def train_ours(
     ):
         if (found := getattr(settings, option)) != expected:
             raise ValueError(f"settings/{name}.toml: {option}: expected {expected!r}, found {found!r}")
+    return train_with(settings)
+
+
+def train_with(settings: TrainSettings) -> Trained:
+    """Train and publish, and note what it took."""
     wall, processor = time.perf_counter(), time.process_time()
     published = train(settings)
     return Trained(

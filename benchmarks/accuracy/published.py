@@ -40,6 +40,7 @@ REACH: dict[str, dict[str, Range]] = {
     "etth1-720": {"mse": (_NO, 0.480)},
     "ettm1-96": {"mse": (_NO, 0.300)},
     "gefcom": {"wql_ratio": (_NO, 0.85), "coverage": (0.78, 0.82), **_MONTHS},
+    "nab": {"ratio": (1.0, _ANY)},
     "training-speed": {"ratio": (1.0, _ANY)},
 }
 AIM: dict[str, dict[str, Range]] = {

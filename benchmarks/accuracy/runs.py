@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from benchmarks.accuracy import ett, gefcom, m4, training_speed
+from benchmarks.accuracy import ett, gefcom, m4, nab, training_speed
 from benchmarks.accuracy.data_set import DataSet, run_of
 from benchmarks.accuracy.measured import OURS, Run
 from benchmarks.accuracy.peers import DEEPAR
@@ -63,7 +63,17 @@ RUNS: dict[str, Run] = {
         },
         finish=gefcom.with_ratios,
     ),
-    # A detector joins here: a `Run` whose `measure` gives the scores of each detector, ours as `OURS`.
+    "nab": Run(
+        "NAB, 31 real streams",
+        {
+            "standard": "standard",
+            "reward low FP": "few false alarms",
+            "reward low FN": "few misses",
+            "ratio": "/ windowed Gaussian's",
+        },
+        nab.measure,
+        finish=nab.with_ratio,
+    ),
     "training-speed": Run(
         "Training speed",
         {

@@ -149,7 +149,7 @@ def test_ett_is_standardised_by_its_training_months(tmp_path: Path) -> None:
 
 def test_data_that_is_absent_is_named(tmp_path: Path) -> None:
     """The message has the file's path and how to name another folder."""
-    for read in (m4.problem, gefcom.problem, RUNS["etth1-96"].measure):
+    for read in (m4.problem, gefcom.problem, RUNS["etth1-96"].measure, RUNS["nab"].measure):
         given = Context(tmp_path, tmp_path) if read not in (m4.problem, gefcom.problem) else tmp_path
         with pytest.raises(DataMissing, match=r"expected a file of the benchmark's data.*DATA=folder"):
             read(given)  # type: ignore[operator]
@@ -159,7 +159,8 @@ def test_data_that_is_absent_is_named(tmp_path: Path) -> None:
 def test_settings_files_fit_their_runs(path: Path) -> None:
     """Each names a run, is read without a fault, and asks for the levels that are scored."""
     assert path.stem in RUNS
-    assert settings_for(path.stem, Path("d.parquet"), {}).quantile_levels == Problem.levels
+    settings = settings_for(path.stem, Path("d.parquet"), {})
+    assert settings.anomaly if path.stem == "nab" else settings.quantile_levels == Problem.levels
 
 
 def test_ablations_name_options_that_training_knows() -> None:

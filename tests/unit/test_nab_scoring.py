@@ -1,9 +1,14 @@
 """The score of the Numenta anomaly benchmark, by hand."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 
+from benchmarks.accuracy import nab
 from benchmarks.accuracy.nab_scoring import PROFILES, Profile, Stream, best, probation, worth
 
 STANDARD = PROFILES["standard"]
@@ -84,3 +89,22 @@ def test_misses_weigh_by_profile() -> None:
     profile = Profile(1.0, 0.11, 2.0)
     assert PROFILES["reward low FN"] == profile
     assert best([stream], profile)[0] == pytest.approx(100 * (3 - 0.11) / 6, rel=1e-3)
+
+
+def test_streams_are_read_scored_and_compared(tmp_path: Path) -> None:
+    """Windows in times become rows, only probation is written for training, and the baseline is the unit."""
+    times = pd.date_range("2020-01-01", periods=400, freq="5min")
+    values = np.random.default_rng(0).normal(size=400)
+    values[300] = 50.0
+    (tmp_path / "real").mkdir()
+    pd.DataFrame({"timestamp": times, "value": values}).to_csv(tmp_path / "real" / "a.csv", index=False)
+    windows = {"real/a.csv": [[str(times[290]), str(times[310])]], "real/absent.csv": []}
+    (tmp_path / "combined_windows.json").write_text(json.dumps(windows))
+    (one,) = nab.files(tmp_path)
+    assert one.windows == [(290, 310)]
+    written = pd.read_parquet(nab.write_probation([one], tmp_path / "p.parquet"))
+    np.testing.assert_array_equal(written["y"], values[:60])
+    (found, _) = best([Stream(one.windows, nab.windowed_gaussian(values))], STANDARD)
+    assert found > 80
+    ratios = nab.with_ratio({"ours": {"standard": 45.0}, nab.GAUSSIAN: {"standard": 30.0}})
+    assert ratios["ours"]["ratio"] == 1.5

@@ -1,14 +1,17 @@
 """Anomaly scores: where a value lies in the forecast before it, and how unusual rows are of late."""
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from scipy.stats import norm
 
-from models.anomaly import Anomaly, upper_tail
+from models.anomaly import Anomaly
 from models.heads.deviates import normal_deviates
 from models.state import State, initial_state
+from models.tail import upper_tail
 
 LEVELS = (0.1, 0.5, 0.9)
 Floats = npt.NDArray[np.float64]
@@ -41,18 +44,49 @@ def test_a_row_without_a_forecast_or_a_value_has_no_score() -> None:
 
 def test_a_run_of_surprises_has_a_small_tail_probability() -> None:
     """Ordinary rows are ordinary; ten rows three deviations off are not, and are forgotten after a while."""
-    y = np.random.default_rng(0).normal(size=1500)
-    y[1200:1210] = 3.0
+    y = np.random.default_rng(0).normal(size=3000)
+    y[2500:2510] = 3.0
     tail = _score(Anomaly(LEVELS), y)[0][:, 1]
-    assert np.mean(tail[200:1200] < 0.01) < 0.03
-    assert tail[1209] < 1e-6
-    assert tail[1300:].min() > 1e-4
+    assert np.mean(tail[200:2500] < 0.01) < 0.01
+    assert tail[2509] < 0.001
+    assert tail[2509] < tail[2500:2506].min() / 4
+    assert tail[2600:].min() > 0.002
 
 
-def test_what_is_usual_is_learned() -> None:
-    """A series that is always badly forecast is not anomalous for it."""
-    tail = _score(Anomaly(LEVELS), 4 * np.random.default_rng(1).normal(size=1500))[0][:, 1]
-    assert np.median(tail[500:]) > 0.2
+def test_one_surprise_is_enough() -> None:
+    """A single value far off is improbable, the further the more, however far."""
+    y = np.random.default_rng(0).normal(size=2000)
+    tails = []
+    for far in (6.0, 60.0, 6e3, 6e5):
+        y[-1] = far
+        tails.append(_score(Anomaly(LEVELS), y)[0][-1, 1])
+    assert tails[0] < 1e-3
+    assert all(0 < far < 0.01 * near for near, far in pairwise(tails))
+
+
+@pytest.mark.parametrize("kind", ["normal", "heavy", "spikes"])
+def test_a_probability_means_the_same_of_every_series(kind: str) -> None:
+    """Of light tails or heavy, about a hundredth of the rows lies below 0.01, and few below 0.001."""
+    random, shape = np.random.default_rng(3), 20_000
+    y = {
+        "normal": random.normal(size=shape),
+        "heavy": random.standard_t(2.0, size=shape),
+        "spikes": 0.01 * random.normal(size=shape)
+        + (random.random(shape) < 0.01) * random.exponential(5, shape),
+    }[kind]
+    tail = _score(Anomaly(LEVELS), y)[0][200:, 1]
+    assert 0.002 < np.mean(tail < 0.01) < 0.015
+    assert np.mean(tail < 0.001) < 0.005
+
+
+@pytest.mark.parametrize("factor", [0.02, 50.0])
+def test_what_is_usual_is_learned(factor: float) -> None:
+    """A session of a model that is always too sure, or never sure enough, is soon scored as any other."""
+    y = np.random.default_rng(1).normal(size=1500)
+    y[1200] = 8.0
+    plain, wrong = (_score(Anomaly(LEVELS), scale * y)[0][:, 1] for scale in (1.0, factor))
+    assert plain[1200] < 1e-3
+    np.testing.assert_allclose(np.log(wrong[1000:]), np.log(plain[1000:]), atol=0.2)
 
 
 def test_levels_without_a_distance_have_scores() -> None:
