@@ -7,8 +7,8 @@
 ARG BASE=python:3.11-slim
 ARG DEVICE=cpu
 
-# What others wrote, in a layer of its own: it changes less often than our code.
-FROM ${BASE} AS packages
+# What the other stages install with.
+FROM ${BASE} AS installer
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null \
     && rm -rf /var/lib/apt/lists/* \
@@ -17,10 +17,14 @@ RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutil
 WORKDIR /src
 COPY constraints.txt constraints-torch.txt pyproject.toml ./
 COPY client/pyproject.toml client/
+RUN touch README.md client/README.md
+
+# What others wrote, in a layer of its own: it changes less often than our code.
+FROM installer AS packages
 ARG DEVICE
 ARG PACKAGES
 # Of the extra `page` its files alone: what their package is made with (IPython) is never imported.
-RUN touch README.md client/README.md && python3 -m pip --python /srv/statecast/bin/python install --quiet \
+RUN python3 -m pip --python /srv/statecast/bin/python install --quiet \
     -c constraints.txt ./client ".[serve$(test "$DEVICE" = cpu || echo "-$DEVICE"),valkey,trace]" $PACKAGES \
     && python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps -c constraints.txt 'uplot-python>=1.1.1'
 
@@ -56,7 +60,8 @@ RUN python3 -m pip --python /srv/statecast/bin/python install --quiet --no-deps 
 
 # PyTorch's own index has a build without CUDA, a tenth of the size:
 # --build-arg PIP_EXTRA_INDEX_URL=<its address>
-FROM packages AS trainer
+# The demonstration model is the same for every device.
+FROM installer AS trainer
 ARG PIP_EXTRA_INDEX_URL
 RUN python3 -m pip --python /srv/statecast/bin/python install --quiet \
     -c constraints.txt -c constraints-torch.txt ./client '.[train]'

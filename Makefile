@@ -22,7 +22,7 @@ PIP_QUIET := $(shell test -t 2 || echo --quiet)
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(INSTALLED) ## Make .venv with exact versions (the other targets do it themselves)
@@ -132,6 +132,14 @@ image: ## Build the container image; BASE=... names the Python image
 .PHONY: image-test
 image-test: $(INSTALLED) ## Build the image and try it: needs podman or docker
 	PYTHON=$(BIN)/python scripts/image-test.sh
+
+.PHONY: image-cuda
+image-cuda: ## Build the image for NVIDIA GPUs; some gigabytes
+	DEVICE=cuda TAG=statecast-cuda scripts/image-build.sh
+
+.PHONY: image-cuda-test
+image-cuda-test: $(INSTALLED) ## Build it and try it, on the CPU where there is no GPU
+	DEVICE=cuda TAG=statecast-cuda PYTHON=$(BIN)/python scripts/image-test.sh
 
 .PHONY: clean
 clean: ## Remove .venv and everything made

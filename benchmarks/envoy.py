@@ -45,7 +45,7 @@ def envoy(addresses: Sequence[str], core: int | None) -> Iterator[Proxy]:
     with tempfile.TemporaryDirectory() as folder:
         port = _free_port()
         file = Path(folder) / "envoy.yaml"
-        file.write_text(_configuration(port, addresses), "utf-8")
+        file.write_text(configuration(port, addresses), "utf-8")
         options = ["-c", str(file), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
         process = subprocess.Popen([*pinned, program, *options], stderr=subprocess.DEVNULL)
         try:
@@ -56,8 +56,12 @@ def envoy(addresses: Sequence[str], core: int | None) -> Iterator[Proxy]:
             process.wait()
 
 
-def _configuration(port: int, addresses: Sequence[str]) -> str:
-    """`deploy/envoy.yaml`, listening at `port`, its two endpoints replaced."""
+def configuration(port: int, addresses: Sequence[str]) -> str:
+    """`deploy/envoy.yaml`, listening at `port`, its two endpoints replaced.
+
+    Raises:
+        RuntimeError: it has changed, so that there was nothing to replace.
+    """
     text = (ROOT / "deploy" / "envoy.yaml").read_text("utf-8")
     shipped = "".join(_INDENT + _ENDPOINT % number for number in (50051, 50052))
     ours = "".join(_INDENT + _ENDPOINT % address.rpartition(":")[2] for address in addresses)

@@ -5,6 +5,7 @@ models TARGET NAME    holds where exactly one model, NAME, is served
 forecast TARGET NAME  sends rows and checks the forecasts that come back
 advance TARGET NAME N sends one row to a session of which N were answered before
 http ADDRESS          probes and metrics are answered there
+processor ADDRESS     prints the processor time that the server there has taken, in seconds
 memory ADDRESS BYTES  the server there takes fewer bytes than that
 load TARGET NAME      sends rows until the server goes away; holds where it went in good order
 """
@@ -20,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import statecast
 
 _READY_TIMEOUT_S = 30.0
-_MEMORY = "process_resident_memory_bytes "
+_MEMORY, _PROCESSOR = "process_resident_memory_bytes ", "process_cpu_seconds_total "
 # The default waits a second after the first refused connection, far longer than a start takes.
 _EAGER = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 20)]
 
@@ -99,10 +100,19 @@ def http(address: str) -> None:
 
 def memory(address: str, limit: str) -> None:
     """What the process takes, by its own word."""
-    (line,) = (line for line in _fetch(address, "/metrics").splitlines() if line.startswith(_MEMORY))
-    num_bytes = float(line.removeprefix(_MEMORY))
+    num_bytes = _metric(address, _MEMORY)
     print(f"{num_bytes / 1e6:.0f} MB")
     _hold(num_bytes < float(limit), f"expected fewer than {limit} bytes, found {num_bytes:.0f}")
+
+
+def processor(address: str) -> None:
+    """By the process's own word."""
+    print(f"{_metric(address, _PROCESSOR):.2f}")
+
+
+def _metric(address: str, name: str) -> float:
+    (line,) = (line for line in _fetch(address, "/metrics").splitlines() if line.startswith(name))
+    return float(line.removeprefix(name))
 
 
 def _fetch(address: str, path: str) -> str:
@@ -117,5 +127,7 @@ def _hold(condition: bool, otherwise: str) -> None:
 
 
 if __name__ == "__main__":
-    commands = {each.__name__: each for each in (ready, models, forecast, advance, http, memory, load)}
+    commands = {
+        each.__name__: each for each in (ready, models, forecast, advance, http, processor, memory, load)
+    }
     commands[sys.argv[1]](*sys.argv[2:])

@@ -7,12 +7,12 @@ there. Two replicas have twice the callers of one, as they do where a second is 
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmarks.bench import Bench
 from benchmarks.envoy import Proxy, envoy
 from benchmarks.lanes import Lanes
-from benchmarks.load import Result, closed_loop
+from benchmarks.load import Result, WrongReply, closed_loop
 from benchmarks.measure import Outcome, Pairs, Target
 from benchmarks.processes import Process, Valkey, cpu_s, valkey
 from benchmarks.traffic import STREAM_PATH, UNARY_PATH, SmallFrames, UnaryRows
@@ -21,6 +21,8 @@ _ONE, _UNIT = "one behind Envoy", "rows/CPU-s"
 STREAMS = Target("replicas", "two replicas behind Envoy, streams of 64 sessions", _ONE, _UNIT, 0.90)
 UNARY = Target("replicas-unary", "two replicas behind Envoy, one row a call", _ONE, _UNIT, 0.90)
 TARGETS = (STREAMS, UNARY)
+# Of the processor time, for each of two.
+_LEAST_SHARE = 0.05
 _FRAME, _STREAMS_EACH, _CALLS_EACH = 64, 16, 32
 
 
@@ -31,8 +33,8 @@ class _Side:
     servers: Sequence[Process]
     proxy: Proxy | None
     store: Valkey
-    used: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    parts: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    used: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, float] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -41,11 +43,24 @@ class _Side:
     def cpu_s(self) -> float:
         """See `Serving.cpu_s`."""
         before = self.used
-        proxy_s = 0.0 if self.proxy is None else cpu_s(self.proxy.pid)
-        self.used = sum(server.cpu_s() for server in self.servers), proxy_s, cpu_s(self.store.pid)
-        servers_s, proxy_s, store_s = (now - then for now, then in zip(self.used, before, strict=True))
-        self.parts = servers_s, proxy_s, store_s
-        return sum(self.used)
+        self.used = {f"server_{number}": server.cpu_s() for number, server in enumerate(self.servers, 1)}
+        self.used["valkey"] = cpu_s(self.store.pid)
+        if self.proxy is not None:
+            self.used["envoy"] = cpu_s(self.proxy.pid)
+        self.parts = {name: now_s - before.get(name, 0.0) for name, now_s in self.used.items()}
+        return sum(self.used.values())
+
+    def shares(self) -> dict[str, float]:
+        """Of the processor time of what was measured last.
+
+        Raises:
+            WrongReply: one of the servers had next to nothing to do.
+        """
+        whole = sum(self.parts.values())
+        found = {name: used_s / whole for name, used_s in self.parts.items()}
+        if min(share for name, share in found.items() if name.startswith("server")) < _LEAST_SHARE:
+            raise WrongReply(f"the load was not spread over the replicas: {found}")
+        return found
 
 
 def run(bench: Bench) -> Iterator[Outcome]:
@@ -73,10 +88,8 @@ def _compare(bench: Bench, target: Target, sides: dict[str, _Side]) -> Outcome:
             side = sides[name]
             result = _measured(bench, target, side)
             found[name].append(result.per_s / result.server_busy)
-            whole = sum(side.parts)
             notes[f"{name}_rows_per_s"] = result.per_s
-            for part, used_s in zip(("servers", "envoy", "valkey"), side.parts, strict=True):
-                notes[f"{name}_{part}"] = used_s / whole
+            notes |= {f"{name}_{part}": share for part, share in side.shares().items()}
     notes["direct_rows_per_cpu_s"] = statistics.median(found["direct"])
     return Outcome.of(target, Pairs(tuple(found["two"]), tuple(found["one"])), **notes)
 

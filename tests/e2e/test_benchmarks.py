@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.envoy import configuration
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -42,3 +44,13 @@ def test_the_report_names_the_machine_and_the_rows(run: tuple[str, Path]) -> Non
     assert "core" in printed
     assert "quick run" in printed
     assert (output / "benchmark.png").stat().st_size > 1000
+
+
+def test_envoy_is_measured_as_it_is_shipped() -> None:
+    """With other addresses in the places that `deploy/envoy.yaml` has, and nothing else changed."""
+    made = configuration(4000, ["127.0.0.1:4001", "127.0.0.1:4002"])
+    shipped = (ROOT / "deploy" / "envoy.yaml").read_text("utf-8")
+    for ours, theirs in (("4000", "50050"), ("4001", "50051"), ("4002", "50052")):
+        made = made.replace(f"port_value: {ours}", f"port_value: {theirs}")
+    assert made == shipped
+    assert configuration(4000, ["127.0.0.1:4001"]).count("endpoint: {") == 1
