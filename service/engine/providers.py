@@ -48,6 +48,7 @@ def open_session(
     # ONNX Runtime goes on with the CPU alone where the CUDA libraries do not load.
     if session.get_providers()[0] != provider:
         raise DeviceUnavailable(
-            f"device {device}: {provider} did not start, onnxruntime offers {session.get_providers()}"
+            f"device {device}: {provider} did not start: expected an NVIDIA GPU and its driver, "
+            f"given to the container if this is one (--gpus all); found {session.get_providers()}"
         )
     return session
