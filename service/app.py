@@ -310,8 +310,7 @@ class Server:
 
     def _make_gates(self) -> list[Gate]:
         """None on a machine's own address without tokens: calls there cost what they did."""
-        chosen = self._settings.admin_calls
-        has_operators = self._is_guarded if chosen is None else chosen
+        has_operators = self._authenticator.has_operators
         if has_operators and not self._authenticator.asks:
             return []
         return [Gate(self._authenticator, self._requests, has_operators=has_operators)]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from service.clock import Clock
 from service.errors import InvalidSettings, Unauthenticated
+from service.security.addresses import is_local
 from service.security.caller import Caller, Role, Tenants, is_name
 from service.security.token_file import TokenFile
 from service.settings import Settings
@@ -20,6 +21,7 @@ class Authenticator:
     Attributes:
         asks: whether callers must show something; otherwise all are the nameless tenant's.
         reads_certificates: whether a certificate's common name is a tenant.
+        has_operators: whether anybody may make calls that change what is served.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -36,6 +38,8 @@ class Authenticator:
         if self.reads_certificates and settings.tls_client_ca is None:
             raise InvalidSettings("tls_client_tenants: expected tls_client_ca beside it")
         self.asks = has_tenants(settings)
+        is_guarded = self.asks or is_local(settings.address)
+        self.has_operators = is_guarded if settings.admin_calls is None else settings.admin_calls
         # What is an operator's is then off, or open to all: see `admin_calls`.
         self._anybody = Caller(tenants.get(""), Role.OPERATE)
 

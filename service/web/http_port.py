@@ -13,7 +13,7 @@ from service.errors import InvalidSettings
 from service.security.addresses import is_local
 from service.security.authenticator import Authenticator
 from service.settings import Settings
-from service.web import browsers, health, probes
+from service.web import browsers, caller_route, health, probes
 from service.web.admission import Admission
 from service.web.chart_library import chart_files
 from service.web.gateway import Gateway
@@ -82,6 +82,7 @@ class HttpPort:
         return [
             *PageFiles(ROOT, hosts, charts).routes(),
             *health.routes(registry, admission),
+            *caller_route.routes(admission, has_operators=authenticator.has_operators),
             *self._gateway.routes(),
         ]
 

@@ -2,26 +2,7 @@
 
 import pytest
 
-from tests.http_port import address_of
-
 NONE = "\N{EN DASH}"
-
-
-@pytest.fixture(scope="module")
-def run(browser, page_server):
-    """`run(module, body, argument)`: what a function of the module's names gives."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(f"http://{address_of(page_server)}/")
-
-    def evaluate(module, body, argument=None):
-        return page.evaluate(
-            f"async ([module, argument]) => ({body})(await import(module), argument)",
-            [f"/assets/{module}", argument],
-        )
-
-    yield evaluate
-    context.close()
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_tokens_and_roles_are_those_of_grpc(repository, tmp_path):
     row = {"model": "gru", "session_id": "mine", "rows": [{"values": [1.0]}]}
     with serving(repository, *FLAGS, *flags) as server:
         assert ask(server, "GET", "/")[0] == 200
-        for name in (FORECAST, f"{SESSIONS}WatchRows", f"{SESSIONS}Nonsense", "health"):
+        for name in (FORECAST, f"{SESSIONS}WatchRows", f"{SESSIONS}Nonsense", "health", "caller"):
             for headers in (
                 {},
                 {"Authorization": "Bearer wrong-token-0123456789"},
@@ -287,3 +287,18 @@ def test_tokens_and_roles_are_those_of_grpc(repository, tmp_path):
             assert (message["row"]["position"], message["row"]["values"]) == ("2", [1.0])
             assert len(message["row"]["forecast"]["values"]) == 12
             assert message["quantile_levels"] == [0.1, 0.5, 0.9]
+
+
+def test_the_page_is_told_who_calls(repository, server, tmp_path):
+    """Whose token it is, and whether it may change what is served; where nobody may, nobody is told so."""
+    flags = ["--tokens", str(write_tokens(tmp_path / "tokens.toml"))]
+    with serving(repository, *FLAGS, *flags) as guarded:
+        for role in (Role.PREDICT, Role.OPERATE):
+            found = call(guarded, "caller", token=token_of("acme", role))
+            assert found == (
+                200,
+                {"tenant": "acme", "role": role.value, "operates": role is Role.OPERATE},
+            )
+    assert call(server, "caller") == (200, {"tenant": "", "role": "operate", "operates": True})
+    with serving(repository, *FLAGS, "--no-admin-calls") as closed:
+        assert call(closed, "caller")[1]["operates"] is False

@@ -39,6 +39,11 @@ export function call(method, request = {}, options = {}) {
   return post(`api/statecast.v1.${method}`, request, options);
 }
 
+/** Who the caller is, {tenant, role, operates}: `operates`, whether calls that change what is served are theirs; as `call`. */
+export function caller(options = {}) {
+  return post("api/caller", {}, options);
+}
+
 /** The numbers that the server counts; as `call`. */
 export function health(options = {}) {
   return post("api/health", {}, options);
