@@ -24,6 +24,7 @@ class Calendar(nn.Module):
 
     step: Tensor
     waves: Tensor
+    shifts: Tensor
 
     def __init__(self, frequency: Frequency) -> None:
         super().__init__()
@@ -32,7 +33,10 @@ class Calendar(nn.Module):
         waves = [wave for wave in waves if wave * step_us <= 0.5]
         self.size = 2 * len(waves)
         self.register_buffer("step", torch.tensor([[[step_us]]], dtype=torch.float64), persistent=False)
-        self.register_buffer("waves", torch.tensor(waves, dtype=torch.float64), persistent=False)
+        # A cosine is a sine a quarter of a turn on.
+        shifts = [0.0] * len(waves) + [0.25] * len(waves)
+        for name, value in (("waves", waves * 2), ("shifts", shifts)):
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
 
     def state_init(self) -> dict[str, StateInit]:
         """The time of the last row, microseconds, zero while none is known."""
@@ -48,16 +52,14 @@ class Calendar(nn.Module):
         Returns:
             (B, T, size) float32, and the next state.
         """
-        ahead = self.step * torch.arange(time.shape[1], dtype=torch.float64, device=time.device)[:, None]
+        ahead = self.step * torch.arange(time.shape[1], device=time.device).to(torch.float64).reshape(
+            1, -1, 1
+        )
         given = time == time
         # What row 0's time would be by each row that has one: that of the last such row holds.
         start = torch.where(given, time - ahead, 0.0)
         seen = torch.cumsum(given.to(torch.float64), dim=1)
         now = filled_forward(start, seen, recalled(state[_STATE]) + self.step)[0] + ahead
-        turns = now * self.waves
+        turns = now * self.waves + self.shifts
         angle = ((turns - torch.floor(turns)) * (2 * math.pi)).to(torch.float32)
-        known = (now == now).to(torch.float32)
-        # Before a product NaN would stay NaN.
-        angle = torch.where(now == now, angle, 0.0)
-        both = torch.cat([torch.sin(angle), torch.cos(angle)], dim=-1)
-        return both * known, {_STATE: kept(now[:, -1:])}
+        return torch.where(now == now, torch.sin(angle), 0.0), {_STATE: kept(now[:, -1:])}

@@ -171,8 +171,8 @@ class Forecaster(nn.Module):
         """(B, T, K, P). Two axes for the head: ONNX adds a bias within the product of matrices, but not of
         a batch of them.
         """
-        numbers: Tensor = self.decoder(hidden.flatten(0, 1)).unflatten(0, (-1, hidden.shape[1]))
-        return numbers
+        numbers: Tensor = self.decoder(hidden.flatten(0, 1))
+        return numbers.reshape(-1, hidden.shape[1], *numbers.shape[1:])
 
     def read_out(self, state: State) -> Tensor:
         """Forecast (B, K, Q) float32, raw units, from the state alone: that of the last row seen."""
@@ -205,9 +205,8 @@ class Forecaster(nn.Module):
             assert sight.values is not None
             assert sight.habits is not None
             habits = sight.habits if rows is None else sight.habits.at(rows)
-            at = torch.arange(hidden.shape[1], device=hidden.device) if rows is None else rows
-            shapes = self.inputs.window.shapes(sight.values, habits, at)
-            unit = self.skip(shapes, habits, hidden)
+            windows = self.inputs.window.windows(sight.values, hidden.shape[1], rows)
+            unit = self.skip(windows, habits, hidden)
         if self.future is not None:
             assert unit is not None
             assert sight.future is not None

@@ -25,8 +25,8 @@ class Sight:
 
     Attributes:
         unit: by the running scaler, (B, T, 1) each.
-        values: (B, L - 1 + T) float64, the target as `Window` reads it.
-        habits: of the T windows in `values`.
+        values: (B, L + T) float64, the target as `Window` reads it; (B, L) from the state alone.
+        habits: of the T windows that end there.
         future: (B, T, K, D) float32, what is known of the steps to come.
     """
 
@@ -127,12 +127,12 @@ class Inputs(nn.Module):
             elif len(self.numbers) > 1:
                 parts.append(scaled.covariates)
         if self.window is not None:
-            extended = self.window.extended(x[..., 0], state)
-            values = extended[:, 1:]
+            assert self.scaler is not None
             assert unit is not None
-            habits = self.window.habits(values, unit)
-            parts.append(self.window.features(habits))
-            after |= self.window.state_after(extended)
+            recent, ring = self.window(x[..., 0], self.scaler.origin(after), unit, state)
+            values, habits = recent.values, recent.habits
+            parts.append(self.window.features(recent))
+            after |= ring
         if self.calendar is not None:
             phases, clock = self.calendar(x[..., -1:], state)
             parts.append(phases)
@@ -154,9 +154,9 @@ class Inputs(nn.Module):
         unit = values = habits = future = moments = None
         if self.scaler is not None:
             unit, moments = self.scaler.unit(state), self.scaler.moments(state)
-        if self.window is not None and unit is not None:
+        if self.window is not None and self.scaler is not None and unit is not None:
             values = self.window.newest(state)
-            habits = self.window.habits(values, unit)
+            habits = self.window.held(self.scaler.origin(state), unit, state)
         if self.ahead is not None:
             future = self._future(self.ahead.newest(state), moments)
         return Sight(unit, values, habits, future)

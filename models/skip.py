@@ -1,9 +1,11 @@
 """What a forecast starts from: seasonal naive forecasts, weighed by how they did lately.
 
-Shapes: B batch, R rows that a forecast is made at, H hidden, K steps, L rows of the window, J candidates.
+Shapes: B batch, R rows that a forecast is made at, N = R B, H hidden, K steps, L rows of the window, J
+candidates.
 """
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +28,11 @@ class SeasonalSkip(nn.Module):
     zero is a seasonal naive forecast. With one step as its season that is persistence.
 
     The map is linear in the window about its level (DLinear, Zeng et al. 2023; SegRNN, Lin et al. 2023,
-    takes the last value instead), in units of the naive error, starts at zero, and is let through step by
+    takes the last value instead), starts at zero, and is let through step by
     step by the recurrence.
     """
 
-    sources: Tensor
+    places: Tensor
     errors_of: Tensor
 
     def __init__(self, window: Window, hidden_size: int, horizon: int, maps_window: bool) -> None:
@@ -42,9 +44,9 @@ class SeasonalSkip(nn.Module):
             for season in window.seasons
             if window.length >= 2 * season
         ]
-        sources, errors_of = self._candidates(window)
+        places, errors_of = self._candidates(window)
         self.num_candidates = len(errors_of)
-        self.register_buffer("sources", torch.tensor(sources), persistent=False)
+        self.register_buffer("places", torch.tensor(places), persistent=False)
         self.register_buffer("errors_of", torch.tensor(errors_of), persistent=False)
         self.weights = nn.Linear(hidden_size, horizon * self.num_candidates)
         self.beta = nn.Parameter(torch.tensor([2.0]))
@@ -62,28 +64,24 @@ class SeasonalSkip(nn.Module):
                 self.gate.bias.fill_(-1.0)
 
     def _candidates(self, window: Window) -> tuple[list[int], list[int]]:
-        """For each candidate and step the place of its value, and for each candidate the lag of its error.
-
-        Places count through the window and then through the means of phases, season by season.
-        """
-        sources: list[int] = []
-        errors_of = []
+        """The places in the window of seasonal naive forecasts; of each candidate the lag of its error."""
         steps = range(1, self.horizon + 1)
-        for season in window.seasons:
-            sources += [window.length - 1 + step - season * math.ceil(step / season) for step in steps]
-            errors_of.append(window.lags.index(season))
-        first = window.length
-        for season, _ in self.means:
-            sources += [first + (step - 1) % season for step in steps]
-            errors_of.append(window.lags.index(season))
-            first += season
-        return sources, errors_of
+        places = [
+            window.length - 1 + step - season * math.ceil(step / season)
+            for season in window.seasons
+            for step in steps
+        ]
+        seasons = [*window.seasons, *(season for season, _ in self.means)]
+        return places, [window.lags.index(season) for season in seasons]
 
-    def forward(self, shapes: Tensor, habits: Habits, hidden: Tensor) -> Unit:
+    def forward(self, windows: Tensor, habits: Habits, hidden: Tensor) -> Unit:
         """What the head's numbers are to be expressed in.
 
+        What is said of a window has the rows and the sessions as its last axis, R by B: a long axis, where
+        those of steps and candidates are short.
+
         Args:
-            shapes: (B, R, L), see `Window.shapes`.
+            windows: (L, N), see `Window.windows`.
             habits: of the same rows.
             hidden: (B, R, H).
 
@@ -91,17 +89,43 @@ class SeasonalSkip(nn.Module):
             The unit: location (B, R, K), scale and mean (B, R, 1), float64.
         """
         (window,) = self.window
-        phases = [
-            shapes[..., -num * season :].reshape(*shapes.shape[:2], num, season).mean(dim=-2)
-            for season, num in self.means
-        ]
-        values = torch.cat([shapes, *phases], dim=-1).index_select(-1, self.sources)
-        values = values.reshape(*shapes.shape[:2], self.num_candidates, self.horizon)
         scale = habits.errors[..., window.unit_lag : window.unit_lag + 1]
-        known = torch.log(habits.errors / scale).to(torch.float32).index_select(-1, self.errors_of)
-        said = self.weights(hidden).reshape(values.shape)
-        weights = torch.softmax(said - self.beta * known.unsqueeze(-1), dim=-2)
-        location = (weights * values).sum(dim=-2)
+        shapes = window.shapes(windows, _last(habits.level))
+        said = hidden.transpose(0, 1).flatten(0, 1)
+        errors = _last(torch.log(habits.errors / scale).to(torch.float32)).index_select(0, self.errors_of)
+        weights = _linear(self.weights, said).reshape(self.num_candidates, self.horizon, -1)
+        weights = weights - (self.beta * errors).unsqueeze(1)
+        # A softmax in parts: ONNX Runtime turns all about for one that is not along the last axis.
+        weights = torch.exp(weights - weights.detach().amax(dim=0, keepdim=True))
+        location = (weights * self._values(shapes)).sum(dim=0) / weights.sum(dim=0)
         if self.map is not None and self.gate is not None:
-            location = location + torch.sigmoid(self.gate(hidden)) * self.map(_MAP_SCALE * shapes)
-        return Unit(habits.level + scale * location.to(torch.float64), scale, habits.level)
+            mapped = self._mapped(self.map, shapes)
+            location = location + torch.sigmoid(_linear(self.gate, said)) * mapped
+        location = location.transpose(0, 1).reshape(-1, hidden.shape[0], self.horizon).transpose(0, 1)
+        return Unit(habits.level + location.to(torch.float64), scale, habits.level)
+
+    def _values(self, shapes: Tensor) -> Tensor:
+        """What each candidate forecasts, (J, K, N)."""
+        values = [shapes.index_select(0, self.places)]
+        for season, num in self.means:
+            phases = shapes[-num * season :].reshape(num, season, -1).mean(dim=0)
+            repeated = [phases] * math.ceil(self.horizon / season)
+            values.append(torch.cat(repeated, dim=0)[: self.horizon])
+        return torch.cat(values, dim=0).reshape(self.num_candidates, self.horizon, -1)
+
+    def _mapped(self, linear: nn.Linear, shapes: Tensor) -> Tensor:
+        """(K, N). Raw units are no numbers for half precision."""
+        kind = shapes.device.type
+        # Only where there is one: the exporter cannot leave what never was entered.
+        with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
+            return (linear.weight @ shapes) * _MAP_SCALE
+
+
+def _linear(linear: nn.Linear, rows: Tensor) -> Tensor:
+    """Rows (N, I) -> (O, N)."""
+    return torch.addmm(linear.bias.unsqueeze(1), linear.weight, rows.transpose(0, 1))
+
+
+def _last(of_rows: Tensor) -> Tensor:
+    """(B, R, n) -> (n, R B)."""
+    return of_rows.permute(2, 1, 0).flatten(1, 2)

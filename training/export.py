@@ -19,6 +19,7 @@ from models.state import initial_state
 from training.operators import RECURRENT, layer_operators, onnx_operators
 from training.quiet import errors_only
 from training.roll_out_graph import rolled_out
+from training.tracing import cheaply, traced
 
 OPSET = 20
 
@@ -88,16 +89,14 @@ def _export(
 ) -> onnx.ModelProto:
     """`module` as a graph, its recurrent layers single operators, without the exporter's notes."""
     module.eval()
-    with _quiet(), onnx_operators(module, OPSET):
+    with _quiet(), onnx_operators(module, OPSET), cheaply():
         program = torch.onnx.export(
-            module,
-            arguments,
+            traced(module, arguments, dynamic_shapes),
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
             input_names=input_names,
             output_names=output_names,
-            dynamic_shapes=dynamic_shapes,
         )
     assert program is not None  # None only where a file name was given
     model = program.model_proto

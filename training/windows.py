@@ -41,6 +41,6 @@ class Windows:
             low, high = max(first, begin), min(first + len(padded), begin + len(numbers))
             if low < high:
                 padded[low - first : high - first] = numbers[low - begin : high - begin]
-        made = np.lib.stride_tricks.sliding_window_view(padded, self.horizon)[:num_rows].copy()
+        made: Floats = padded[np.arange(num_rows)[:, None] + np.arange(self.horizon)]
         made[: max(self._judged_from - start, 0)] = np.nan
         return made

@@ -119,6 +119,9 @@ def raw_units(values: Tensor, unit: Unit) -> Tensor:
     In float32, as the answer is: float64 in between would move its last digit at most.
     """
     location, scale = (value.to(torch.float32).unsqueeze(-1) for value in (unit.location, unit.scale))
+    if location.shape[-2] > 1:
+        # Of each step. ONNX Runtime 1.31 is slow to repeat along a last axis of a few numbers.
+        location = location @ torch.ones(1, values.shape[-1], device=values.device)
     return location + scale * values
 
 

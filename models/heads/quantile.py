@@ -73,7 +73,7 @@ class QuantileHead(RegressionHead):
 def pinball_loss(quantiles: Tensor, targets: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the quantile loss over what was observed, and the number of terms.
 
-    rho_q(u) = max(q u, (q - 1) u), u = target - quantile (Koenker & Bassett 1978).
+    rho_q(u) = max(q u, (q - 1) u) = |u| / 2 + (q - 1/2) u, u = target - quantile (Koenker & Bassett 1978).
 
     Args:
         quantiles: (..., Q), scaled units.
@@ -81,7 +81,7 @@ def pinball_loss(quantiles: Tensor, targets: Tensor, levels: Tensor) -> tuple[Te
         levels: (Q,)
     """
     observed = ~torch.isnan(targets)
-    # Zeroed before the product: 0 * NaN would spoil the gradient.
-    error = torch.where(observed, targets, 0.0)[..., None] - quantiles
-    loss = torch.maximum(levels * error, (levels - 1) * error) * observed[..., None]
-    return loss.sum(), observed.sum() * len(levels)
+    # Zeroed before anything is multiplied: 0 * NaN would spoil the gradient.
+    error = (torch.where(observed, targets, 0.0)[..., None] - quantiles) * observed[..., None]
+    by_level = error.flatten(0, -2).sum(dim=0)
+    return 0.5 * error.abs().sum() + ((levels - 0.5) * by_level).sum(), observed.sum() * len(levels)

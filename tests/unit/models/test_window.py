@@ -30,9 +30,27 @@ def _series(seed=0, num_rows=40, level=1e6):
     return values
 
 
+def _first(values):
+    """Of each series its first value, (B, 1, 1)."""
+    return torch.tensor([[[lane[~np.isnan(lane)][0]]] for lane in values], dtype=torch.float64)
+
+
+def _read(window, values, state=None, series=None):
+    """Read rows of a series; the first rows where it is not given."""
+    state = initial_state(window.state_init(), len(values)) if state is None else state
+    first = _first(values if series is None else series)
+    return window(torch.from_numpy(values), first, _unit(values.shape), state)
+
+
 def _habits(window, values):
-    extended = window.extended(torch.from_numpy(values), initial_state(window.state_init(), len(values)))
-    return window.habits(extended[:, 1:], _unit(values.shape)), extended[:, 1:]
+    recent, _ = _read(window, values)
+    return recent.habits, recent.values
+
+
+def _location(window, skip, habits, values, last):
+    """After one row, (B, 1, K)."""
+    windows = window.windows(values, 1, last)
+    return skip(windows, habits.at(last), torch.zeros(len(values), 1, 4)).location.detach()
 
 
 def test_habits_are_those_of_the_last_rows():
@@ -77,16 +95,59 @@ def test_a_window_of_equal_values_has_the_scalers_unit():
     assert (found.deviation[0, :20, 0] == 2.0).all()
 
 
+@pytest.mark.parametrize("chunk", [1, 5, 7])
+def test_sums_forget_what_has_left(chunk):
+    """A huge value takes digits from the sums while it is there; two windows on, nothing of it is left."""
+    window = Window(_LENGTH, _SEASONS)
+    values = _series(num_rows=70, level=3.0)
+    hit = values.copy()
+    hit[:, 20] = 1e15
+    found = []
+    for series in (values, hit):
+        state = None
+        for start in range(0, series.shape[1], chunk):
+            recent, state = _read(window, series[:, start : start + chunk], state, series)
+        found.append((recent.habits, state))
+    (expected, kept_sums), (habits, sums) = found
+    for part in ("level", "deviation", "errors"):
+        torch.testing.assert_close(getattr(habits, part), getattr(expected, part), rtol=1e-9, atol=0)
+    torch.testing.assert_close(sums["window_sums"], kept_sums["window_sums"], rtol=1e-9, atol=1e-9)
+
+
+def test_sums_of_a_history_are_those_of_its_rows():
+    """A window that is told what came before says what one says that has read it."""
+    window = Window(_LENGTH, _SEASONS)
+    values = _series()
+    recent, _ = _read(window, values)
+    state = window.holding(torch.from_numpy(values[:, 18:30]))
+    told, _ = _read(window, values[:, 30:], state)
+    for part in ("level", "deviation", "errors"):
+        found, expected = getattr(told.habits, part), getattr(recent.habits, part)[:, 30:]
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
+def test_habits_are_told_by_the_state_alone():
+    """After any chunk, what a forecast is read from is what the last row saw."""
+    window = Window(_LENGTH, _SEASONS)
+    values = _series()
+    recent, state = _read(window, values)
+    unit = _unit((len(values), 1))
+    held = window.held(_first(values), unit, state)
+    for part in ("level", "deviation", "errors"):
+        torch.testing.assert_close(
+            getattr(held, part), getattr(recent.habits, part)[:, -1:], rtol=1e-6, atol=0
+        )
+
+
 def test_missing_values_of_a_window_take_the_mean_of_their_phase():
-    """A shape is about the level in naive errors; a phase never seen is the level."""
+    """A shape is about the level; a phase never seen is the level."""
     values = np.array([[3.0, 5.0, 8.0] * 4 + [3.0, 5.0, 9.0]])
     values[0, 7] = np.nan
     window = Window(_LENGTH, _SEASONS)
     habits, extended = _habits(window, values)
-    last = torch.tensor([14])
-    shape = window.shapes(extended, habits.at(last), last)[0, 0].numpy()
-    unit = habits.errors[0, 14, window.unit_lag].item()
-    raw = shape * unit + habits.level[0, 14, 0].item()
+    level = habits.level[:, 14]
+    shape = window.shapes(window.windows(extended, 1, torch.tensor([14])), level)[:, 0].numpy()
+    raw = shape + level.item()
     expected = values[0, 3:].copy()
     expected[7 - 3] = 5.0
     np.testing.assert_allclose(raw, expected, atol=1e-5)
@@ -101,10 +162,9 @@ def test_a_skip_that_learned_nothing_prefers_the_better_season(horizon):
     habits, extended = _habits(window, values)
     skip = SeasonalSkip(window, 4, horizon, maps_window=True)
     last = torch.tensor([values.shape[1] - 1])
-    hidden = torch.zeros(1, 1, 4)
-    unit = skip(window.shapes(extended, habits.at(last), last), habits.at(last), hidden)
+    location = _location(window, skip, habits, extended, last)
     expected = [pattern[step % 6] for step in range(horizon)]
-    np.testing.assert_allclose(unit.location[0, 0].detach().numpy(), expected, atol=0.15)
+    np.testing.assert_allclose(location[0, 0].numpy(), expected, atol=0.15)
 
 
 def test_a_row_without_a_time_is_one_step_on():
