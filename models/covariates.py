@@ -1,13 +1,18 @@
 """Covariates that are no observations: static ones, and what is known of the steps to come."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from models.filling import filled_forward, kept, recalled
+from models.scaling import Unit
 from models.state import State, StateInit
 
 _STATIC, _AHEAD = "static", "ahead"
 _EFFECT_SIZE = 16
+# Natural logarithm of the most that a count's level is multiplied or divided by.
+_MOST_OF_COUNTS = 5.0
 
 
 class Remembered(nn.Module):
@@ -31,6 +36,8 @@ class Remembered(nn.Module):
 
 class FutureEffect(nn.Module):
     """What known values of the steps to come add to each step's location, in units of the scale.
+
+    Of counts, which have no such unit, it is the logarithm of what each step's level is multiplied by.
 
     One small network for every step: it reads the recurrence, the step's own values, and a learned vector
     of the step. Starts at zero. The newest row's values are kept, so that a forecast can be read from the
@@ -57,6 +64,13 @@ class FutureEffect(nn.Module):
         mixed = self.of_hidden(hidden).unsqueeze(-2) + self.of_values(values) + self.of_step
         effect: Tensor = self.out(torch.relu(mixed)).squeeze(-1)
         return effect
+
+    def moved(self, unit: Unit, effect: Tensor, *, of_counts: bool) -> Unit:
+        """The unit of each step, its location (..., K), or of counts its mean, from one of (..., 1)."""
+        if of_counts:
+            times = torch.exp(effect.clamp(-_MOST_OF_COUNTS, _MOST_OF_COUNTS)).to(torch.float64)
+            return replace(unit, mean=unit.mean * times)
+        return replace(unit, location=unit.location + unit.scale * effect.to(torch.float64))
 
 
 class Ahead(nn.Module):

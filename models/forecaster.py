@@ -211,8 +211,7 @@ class Forecaster(nn.Module):
             assert unit is not None
             assert sight.future is not None
             values = sight.future if rows is None else sight.future.index_select(1, rows)
-            moved = unit.location + unit.scale * self.future(values, hidden).to(torch.float64)
-            unit = Unit(moved, unit.scale, unit.mean)
+            unit = self.future.moved(unit, self.future(values, hidden), of_counts=self.head.counts)
         return unit
 
     def advance(self, x: Tensor, state: State) -> State:
@@ -224,7 +223,7 @@ class Forecaster(nn.Module):
         # One point for all steps: of a location for each, the level they are about.
         centre = unit.location if self.skip is None and self.future is None else unit.mean
         quantiles = self.head.answer(numbers, replace(unit, location=unit.location - centre))
-        point = torch.zeros_like(centre) if self.head.counts else centre
+        point = torch.zeros_like(unit.location) if self.head.counts else centre
         return Spread(quantiles, self.head.size(unit), point)
 
     def ahead(self, draws: Tensor, state: State) -> tuple[Tensor, State]:

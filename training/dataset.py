@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from models.frequency import Frequency
 from models.manifest import Role, TrainingSummary
 from training.errors import DataError
+from training.lengths import TooShort, long_enough
 from training.roles import num_seen, roles_of, with_static
 from training.settings import TrainSettings
 from training.table import Table, read_table
@@ -84,7 +86,7 @@ def read_dataset(settings: TrainSettings, *, check_lengths: bool = True) -> Data
     """Read `settings.data` and set each series on the grid of `settings.freq`.
 
     Args:
-        check_lengths: refuse a series that is too short to be trained on.
+        check_lengths: leave out series that are too short to be trained on; a warning names them.
 
     Raises:
         DataError: names the row, the column or the series, what was expected and what was found.
@@ -92,10 +94,9 @@ def read_dataset(settings: TrainSettings, *, check_lengths: bool = True) -> Data
     table = read_table(settings.data, **names_of(settings), categorical=categorical_of(settings))
     check_required(table, settings)
     roles = roles_of(table, settings)
-    series = [
-        series_of(table, name, members, roles, settings, check_lengths=check_lengths)
-        for name, members in _by_series(table.ids)
-    ]
+    made = partial(series_of, table, roles=roles, settings=settings, check_lengths=check_lengths)
+    makers = (partial(made, name, members) for name, members in _by_series(table.ids))
+    series = long_enough(settings.data, makers)
     return Dataset(table.features, tuple(series), table.categories, roles=roles)
 
 
@@ -171,6 +172,7 @@ def series_of(
     """The series `name`, rows `members` of the table, on its grid.
 
     Raises:
+        TooShort: with `check_lengths`, too few rows or values.
         DataError: names the row and the column, what was expected and what was found.
     """
     rows, times, frequency = table.rows[members], table.times[members], Frequency.parse(settings.freq)
@@ -290,7 +292,7 @@ def _check_length(table: Table, name: str, grid: npt.NDArray[np.float64], settin
     horizon, fraction = settings.horizon, settings.validation_fraction
     needed = fewest_steps(horizon, fraction)
     if len(grid) < needed:
-        raise DataError(
+        raise TooShort(
             table.path,
             series=name,
             expected=f"at least {needed} rows to train (horizon {horizon}, validation_fraction {fraction})",
@@ -298,7 +300,7 @@ def _check_length(table: Table, name: str, grid: npt.NDArray[np.float64], settin
         )
     observed = int((~np.isnan(grid[: validation_start(len(grid), horizon, fraction), 0])).sum())
     if observed < WARM_UP:
-        raise DataError(
+        raise TooShort(
             table.path,
             series=name,
             column=settings.target,

@@ -6,6 +6,8 @@ Memory holds the longest series and one batch of rows; the file's pages are the 
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,6 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from models.manifest import Role
 from training.dataset import (
     Dataset,
     SeriesData,
@@ -24,6 +25,7 @@ from training.dataset import (
     series_of,
 )
 from training.errors import DataError
+from training.lengths import long_enough
 from training.roles import roles_of
 from training.settings import TrainSettings
 from training.table import Table, categories_of, check_columns, table_of
@@ -54,15 +56,16 @@ def read_in_pieces(settings: TrainSettings, directory: Path) -> Dataset:
         DataError: what `read_dataset` raises, or a series whose rows are not together.
     """
     file = SeriesFile(directory)
-    first: Table | None = None
-    roles: tuple[Role, ...] = ()
-    for table in series_tables(settings):
-        if first is None:
-            check_required(table, settings)
-            first, roles = table, roles_of(table, settings)
-        members = np.arange(len(table.ids))
-        file.add(series_of(table, str(table.ids[0]), members, roles, settings))
-    assert first is not None  # a file without rows is refused
+    tables = series_tables(settings)
+    first = next(tables)  # a file without rows is refused
+    check_required(first, settings)
+    roles = roles_of(first, settings)
+    makers = (
+        partial(series_of, table, str(table.ids[0]), np.arange(len(table.ids)), roles, settings)
+        for table in chain([first], tables)
+    )
+    for one in long_enough(settings.data, makers):
+        file.add(one)
     return Dataset(first.features, file.series(), first.categories, roles=roles)
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.unit.training.series_files import settings_for, write_csv
 from training.dataset import fewest_steps, read_dataset, summary, validation_start
 from training.demonstration import FREQUENCY, co2_weekly
+from training.errors import DataError
+from training.pieces import read_in_pieces
 
 
 def test_gaps_become_missing_rows(tmp_path: Path) -> None:
@@ -85,6 +87,41 @@ def test_calendar_frequencies(freq: str, alias: str, tmp_path: Path) -> None:
     (one,) = read_dataset(settings_for(tmp_path / "data.csv", freq=freq)).series
     np.testing.assert_array_equal(one.times, times.to_numpy().astype("datetime64[us]"))
     assert np.isnan(one.target).nonzero()[0].tolist() == [7, 8]
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_series_too_short_are_left_out_and_named(
+    in_pieces: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One with too few rows and one with too few values do not stop the others; a warning counts them."""
+    lengths = {"short": 3, "long": 40, "empty": 40, "other": 30}
+    rows = pd.concat(
+        pd.DataFrame({"unique_id": name, "ds": pd.date_range("2024-01-01", periods=num), "y": range(num)})
+        for name, num in lengths.items()
+    )
+    rows["y"] = rows["y"].astype(float).mask((rows["unique_id"] == "empty") & (rows["y"] < 38))
+    path = tmp_path / "data.parquet"
+    rows.to_parquet(path)
+    settings = settings_for(path, freq="D")
+    dataset = read_in_pieces(settings, tmp_path) if in_pieces else read_dataset(settings)
+    assert [one.id for one in dataset.series] == ["long", "other"]
+    (told,) = caplog.messages
+    assert "2 of 4 series left out, too short to train on: 'short' (3), 'empty' (0)" in told
+    assert f"{path}: " in told
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_series_that_are_all_too_short_are_refused(in_pieces: bool, tmp_path: Path) -> None:
+    """Nothing is left to train on: the first is named, with what it should have."""
+    rows = pd.concat(
+        pd.DataFrame({"unique_id": name, "ds": pd.date_range("2024-01-01", periods=3), "y": 1.0})
+        for name in "ab"
+    )
+    path = tmp_path / "data.parquet"
+    rows.to_parquet(path)
+    settings = settings_for(path, freq="D")
+    with pytest.raises(DataError, match=r"series 'a': expected at least \d+ rows to train.*found 3"):
+        read_in_pieces(settings, tmp_path) if in_pieces else read_dataset(settings)
 
 
 def test_fewest_steps_is_enough_and_no_less() -> None:
