@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from cli.advice import on_data, on_file
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -76,10 +78,14 @@ def backtest(
         found = run(content, series, judging, fitted=baselines == "all", progress=sys.stderr.isatty())
         _check_judged(found, data, series)
     except OSError as error:
-        _fail(f"{error.filename or model}: {error.strerror}")
+        _fail(
+            on_file(error, model, "name a model.onnx, or REPOSITORY/MODEL; --data names the file of series")
+        )
     except ArtifactError as error:
-        _fail(f"{model}: {error}")
-    except (DataError, SettingsError) as error:
+        _fail(f"{model}: {error}; `statecast train` writes those that have a manifest")
+    except DataError as error:
+        _fail(f"{error}{on_data(error)}")
+    except SettingsError as error:
         _fail(str(error))
     _write(content, series, found, report, picture)
     if as_json:

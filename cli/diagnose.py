@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from cli.advice import on_data
+
 if TYPE_CHECKING:
     from training.diagnosis.report import Diagnosis
 
@@ -62,7 +64,9 @@ def diagnose(
                     seed=seed,
                     progress=True,
                 )
-    except (SettingsError, DataError) as error:
+    except DataError as error:
+        _fail(f"{error}{on_data(error)}")
+    except SettingsError as error:
         _fail(str(error))
     text = json.dumps(as_json(found), indent=2, allow_nan=False)
     pictures = _write(found, text, output)

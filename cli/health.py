@@ -59,7 +59,8 @@ def _ask(connection: Connection, timeout_s: float) -> tuple[str, bool]:
             reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
         except grpc.RpcError as error:
             call: grpc.Call = error  # type: ignore[assignment]
-            raise OSError(f"{server}: {call.code().name}: {call.details()}") from error
+            next_step = "is `statecast serve` running there? --server names another"
+            raise OSError(f"{server}: {call.code().name}: {call.details()}; {next_step}") from error
     name = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
     return f"{server}: {name}", reply.status == health_pb2.HealthCheckResponse.SERVING
 
@@ -84,6 +85,6 @@ def _ask_http(address: str, timeout_s: float) -> tuple[str, bool]:
     except HTTPException as error:
         raise OSError(f"{address}: no answer in HTTP: {error!r}") from error
     except OSError as error:
-        raise OSError(f"{address}: {error}") from error
+        raise OSError(f"{address}: {error}; is the server running, with that --http-address?") from error
     finally:
         connection.close()

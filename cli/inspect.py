@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from cli.advice import on_file
 from cli.scores import by_forecaster, matrix_lines
 
 if TYPE_CHECKING:
@@ -22,13 +23,19 @@ def inspect(
     file = newest_file(path)
     try:
         _, manifest = unseal(file.read_bytes())
-    except (OSError, ArtifactError) as error:
-        print(f"statecast inspect: {file}: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    except OSError as error:
+        _fail(on_file(error, file, "name a model.onnx, or REPOSITORY/MODEL with a version in it"))
+    except ArtifactError as error:
+        _fail(f"{file}: {error}; `statecast train` writes those that have a manifest")
     if as_json:
         print(manifest.model_dump_json(indent=2))
     else:
         _print_table(manifest)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"statecast inspect: {message}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 _ROLES = {"future": "known ahead", "static": "static"}

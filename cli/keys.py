@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from cli.advice import on_file
+
 keys = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -39,7 +41,8 @@ def new(
     try:
         _add(file, new_key())
     except OSError as error:
-        print(f"statecast keys new: {file}: {error.strerror}", file=sys.stderr)
+        next_step = "name a file in a folder that is there and can be written"
+        print(f"statecast keys new: {on_file(error, file, next_step)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

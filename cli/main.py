@@ -1,5 +1,6 @@
 """The `statecast` command: its subcommands, each loaded only when it is called."""
 
+import difflib
 import importlib
 import os
 from typing import Any
@@ -52,6 +53,10 @@ class _LazyGroup(TyperGroup):
         return _command(cmd_name, lambda: None)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and args[0][:1].isalpha() and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+            ctx.fail(f"No such command {args[0]!r}; {meant}")
         name, command, rest = super().resolve_command(ctx, args)
         if name in COMMANDS:
             module = importlib.import_module(f"cli.{_identifier(name)}")

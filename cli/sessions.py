@@ -109,7 +109,7 @@ def export(
     with _served("export", connection, model) as served:
         exported = served.export(session)
     if output is not None:
-        with _files("export"):
+        with _files("export", "name a file in a folder that can be written, with --output"):
             _write(output, exported)
         _tell(None, as_json, f"exported {session} to {output}", session=session, file=str(output))
     elif as_json:
@@ -134,7 +134,7 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Open a session from a file that export wrote."""
-    with _files("import"):
+    with _files("import", "name a file that `statecast sessions export` wrote, or - for a pipe"):
         exported = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         name = session if session is not None else _id_of(file, exported)
     with _served("import", connection, model) as served:
@@ -172,6 +172,7 @@ def watch(
 @contextlib.contextmanager
 def _served(command: str, connection: Connection, model: str | None) -> "Iterator[Sessions]":
     """The sessions of a model; whatever goes wrong is one line and an exit status."""
+    from cli.advice import on_refusal
     from cli.served_model import only_model
     from statecast import StatecastError, Unanswered
 
@@ -182,7 +183,7 @@ def _served(command: str, connection: Connection, model: str | None) -> "Iterato
         # Whoever read our output has had enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Unanswered as error:
-        _fail(command, f"{connection.server}: {error}; --server names another", _NOT_ASKED)
+        _fail(command, f"{connection.server}: {error}{on_refusal(error)}", _NOT_ASKED)
     except StatecastError as error:
         _fail(command, f"{error}{_advice(command, error)}", _REFUSED)
     except (OSError, ValueError) as error:
@@ -208,22 +209,19 @@ def _each(command: str, ids: list[str], act: Callable[[str], None]) -> None:
 
 def _advice(command: str, error: "StatecastError") -> str:
     """What to do next, where that is known."""
-    from statecast import AlreadyExists, DataLoss, NotFound, SessionMismatch
+    from cli.advice import on_refusal
+    from statecast import AlreadyExists, DataLoss, SessionMismatch
 
     match error:
-        case NotFound(field="session_id"):
-            return "; `statecast sessions ls` lists those there are"
         case AlreadyExists() if command == "import":
             return "; --overwrite replaces it, --as ID takes another id"
         case AlreadyExists():
             return "; take another id, or end it first with `statecast sessions rm`"
         case DataLoss() if command == "import":
             return "; export it again"
-        case DataLoss():
-            return "; `statecast sessions reset` begins it anew"
         case SessionMismatch() if command == "import":
             return "; import it where that model file is served"
-    return ""
+    return on_refusal(error)
 
 
 def _tell(info: "SessionInfo | None", as_json: bool, words: str, **more: str) -> None:
@@ -236,11 +234,13 @@ def _tell(info: "SessionInfo | None", as_json: bool, words: str, **more: str) ->
 
 
 @contextlib.contextmanager
-def _files(command: str) -> Iterator[None]:
+def _files(command: str, next_step: str) -> Iterator[None]:
+    from cli.advice import on_file
+
     try:
         yield
     except OSError as error:
-        _fail(command, str(error), _NOT_ASKED)
+        _fail(command, on_file(error, "standard input", next_step), _NOT_ASKED)
     except ValueError as error:
         _fail(command, str(error), _REFUSED)
 

@@ -75,7 +75,7 @@ def stream(
     ] = 30.0,
 ) -> None:
     """Send rows to a server and print the forecasts that come back."""
-    from statecast import StatecastError, Unanswered
+    from statecast import StatecastError
 
     is_pipe = data == "-"
     session = session or ("stdin" if is_pipe else Path(data).stem)
@@ -87,14 +87,27 @@ def stream(
         # Whoever read our output has had enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError, StatecastError) as error:
-        # A file's name belongs to what is wrong with its lines.
-        where = ""
-        if hasattr(error, "line"):
-            where = f"{'stdin' if is_pipe else data}, "
-        elif isinstance(error, Unanswered):
-            where = f"{connection.server}: "
-        print(f"statecast stream: {where}{error}", file=sys.stderr)
+        print(f"statecast stream: {_explained(error, asked, connection.server)}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _explained(error: Exception, asked: _Asked, server: str) -> str:
+    """What was wrong, where, and what to do next."""
+    from cli.advice import on_file, on_refusal
+    from cli.sending import RowRefused
+    from statecast import StatecastError, Unanswered
+
+    if isinstance(error, OSError) and error.filename:
+        return on_file(error, asked.data, "--data names a CSV file, or - for a pipe")
+    refusal = error.reason if isinstance(error, RowRefused) else error
+    next_step = on_refusal(refusal) if isinstance(refusal, StatecastError) else ""
+    # A file's name belongs to what is wrong with its lines.
+    where = ""
+    if hasattr(error, "line"):
+        where = f"{'stdin' if asked.is_pipe else asked.data}, "
+    elif isinstance(error, Unanswered):
+        where = f"{server}: "
+    return f"{where}{error}{next_step}"
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cli.advice import on_file
+
 tokens = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -44,7 +46,8 @@ def new(
     try:
         _add(file, token_file.entry_of(token, tenant, caller.Role(role)))
     except OSError as error:
-        print(f"statecast tokens new: {file}: {error.strerror}", file=sys.stderr)
+        next_step = "name a file in a folder that is there and can be written"
+        print(f"statecast tokens new: {on_file(error, file, next_step)}", file=sys.stderr)
         raise SystemExit(2) from None
     print(token)
 

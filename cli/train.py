@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from cli.advice import on_data
 from cli.options import options_of
 from cli.scores import matrix_lines, score_table
 from training.processes import AnotherPublishes, started_by_torchrun
@@ -76,8 +77,10 @@ def _run(settings: TrainSettings) -> "Published":
         _fail(f"{error.name} is not installed; training needs: pip install 'statecast-server[train]'")
     try:
         return run(settings, progress=sys.stderr.isatty())
-    except (DataError, ParityError) as error:
-        _fail(str(error))
+    except DataError as error:
+        _fail(f"{error}{on_data(error)}")
+    except ParityError as error:
+        _fail(f"{error}; report it with these options: a file that computes something else is not served")
     except GateError as error:
         _fail(str(error), status=GATE_FAILED)
 

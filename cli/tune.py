@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from cli.advice import on_data
 from cli.options import options_of
 from cli.train import GATE_FAILED
 from training.settings import SettingsError
@@ -70,7 +71,7 @@ def _run(settings: TuneSettings) -> "Tuned":
         with _progress(settings) as watch:
             return run(settings, watch=watch)
     except DataError as error:
-        _fail(str(error))
+        _fail(f"{error}{on_data(error)}")
 
 
 def _publish(tuned: "Tuned") -> int:

@@ -173,7 +173,8 @@ class Server:
         try:
             port = self._listen(self._settings.address)
         except RuntimeError as error:
-            raise InvalidSettings(f"address {self._settings.address}: cannot listen there") from error
+            why = "cannot listen there; --address names another, and its port 0 takes any free one"
+            raise InvalidSettings(f"address {self._settings.address}: {why}") from error
         await self._grpc.start()
         for service in ("", *_SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)

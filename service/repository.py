@@ -11,6 +11,7 @@ from models.manifest import Manifest
 from service.errors import ModelRefused, StartupError
 
 _FILE = "model.onnx"
+_NEXT_STEP = "`statecast train --output REPOSITORY/NAME` puts a model there"
 MAX_MODEL_BYTES = 1 << 30
 
 
@@ -40,7 +41,7 @@ def latest_versions(repository: str) -> list[ModelFile]:
     """
     files = _find(repository, "*")
     if not files:
-        raise StartupError(f"repository {repository}: no <model>/<version>/{_FILE} in it")
+        raise StartupError(f"repository {repository}: no <model>/<version>/{_FILE} in it; {_NEXT_STEP}")
     latest = {file.name: file for file in files}
     return sorted(latest.values(), key=lambda file: file.name)
 
@@ -59,7 +60,7 @@ def _find(repository: str, name: str) -> list[ModelFile]:
     # Listings are cached by remote file systems; a new version must be seen.
     system, root = fsspec.core.url_to_fs(repository, use_listings_cache=False)
     if not system.isdir(root):
-        raise StartupError(f"repository {repository}: not a folder")
+        raise StartupError(f"repository {repository}: not a folder; {_NEXT_STEP}")
     found = []
     for path in system.glob(f"{root.rstrip('/')}/{name}/*/{_FILE}"):
         model, version = path.split("/")[-3:-1]

@@ -14,16 +14,19 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 Advance = Callable[[int], None]
+# In a narrow terminal other columns give way.
+_WHOLE = Column(no_wrap=True)
 
 
 class Rate(ProgressColumn):
     """Done a second; of slow work the seconds that each takes."""
 
     def __init__(self, units: str) -> None:
-        super().__init__()
+        super().__init__(_WHOLE)
         self._units = units
 
     def render(self, task: Task) -> Text:
@@ -37,11 +40,23 @@ class Rate(ProgressColumn):
         return Text(f"{number} {self._units}/s", style="progress.data.speed")
 
 
+class _More(TextColumn):
+    """Cut off where there is no room."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, table_column=Column(no_wrap=False))
+
+    def render(self, task: Task) -> Text:
+        text = super().render(task)
+        text.no_wrap, text.overflow = True, "ellipsis"
+        return text
+
+
 class _Left(ProgressColumn):
     """What the time beside it is."""
 
     def render(self, task: Task) -> Text:
-        return Text("" if task.finished else "left")
+        return Text("" if task.finished or task.time_remaining is None else "left")
 
 
 def bar_of(what: str, units: str, *more: str, is_shown: bool = True) -> Progress:
@@ -51,12 +66,12 @@ def bar_of(what: str, units: str, *more: str, is_shown: bool = True) -> Progress
     """
     return Progress(
         TextColumn(what),
-        BarColumn(bar_width=10),
-        MofNCompleteColumn(),
+        BarColumn(bar_width=10, table_column=_WHOLE),
+        MofNCompleteColumn(table_column=_WHOLE),
         Rate(units),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        _Left(),
-        *map(TextColumn, more),
+        TimeRemainingColumn(elapsed_when_finished=True, table_column=_WHOLE),
+        _Left(_WHOLE),
+        *map(_More, more),
         console=Console(file=sys.stderr),
         disable=not (is_shown and sys.stderr.isatty()),
         redirect_stdout=sys.stdout.isatty(),

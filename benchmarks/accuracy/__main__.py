@@ -49,8 +49,8 @@ def main(
         if ablations:
             _ablate(kept, [name for name in names if name in ON], context_of)
         elif not write_docs:
-            for name in names:
-                _CONSOLE.print(f"[bold]{RUNS[name].title}[/bold]")
+            for number, name in enumerate(names, start=1):
+                _CONSOLE.print(f"[bold]{number} of {len(names)}: {RUNS[name].title}[/bold]")
                 if "ours" in methods:
                     _keep(kept, name, partial(_measured, name, context_of))
                 if "peers" in methods:

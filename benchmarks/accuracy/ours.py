@@ -65,7 +65,7 @@ def train_ours(
 def train_with(settings: TrainSettings) -> Trained:
     """Train and publish, and note what it took."""
     wall, processor = time.perf_counter(), time.process_time()
-    published = train(settings)
+    published = train(settings, progress=True)
     return Trained(
         published.path.read_bytes(),
         settings,

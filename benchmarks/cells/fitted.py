@@ -61,7 +61,7 @@ def fit_and_measure(cell: str, series: Series, epochs: int, num_steps: int, *, b
     dataset = read(settings)
     # Of the processor: whoever else runs on the machine counts for little.
     start = time.process_time()
-    forecaster = fit(settings, dataset)
+    forecaster = fit(settings, dataset, progress=True)
     training_s = time.process_time() - start
     model = to_onnx(forecaster)
     manifest = manifest_for(

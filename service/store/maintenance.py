@@ -146,7 +146,9 @@ def _opened(path: Path) -> Iterator[SqliteFile]:
 
 def _must_exist(path: Path) -> None:
     if not path.is_file():
-        raise StoreRefused(str(path), "there is no such file")
+        raise StoreRefused(
+            str(path), "there is no such file; it is the sessions.db in the server's --data-dir"
+        )
     log = Path(f"{path}-wal")
     if not path.stat().st_size and not (log.is_file() and log.stat().st_size):
         # SQLite would take it for a new database, and it would be found to be whole.

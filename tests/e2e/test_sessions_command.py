@@ -218,7 +218,7 @@ def test_a_server_that_is_not_there(server):
     assert done.returncode == 2
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("statecast sessions ls: 127.0.0.1:1: ")
-    assert line.endswith("; --server names another")
+    assert line.endswith("--server names another")
 
 
 def test_a_pipe_that_had_enough_is_no_error(command, client):

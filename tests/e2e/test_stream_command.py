@@ -122,7 +122,7 @@ def test_a_file_that_is_not_there(server):
     """An error of the system is one line too."""
     done = _stream(server, "--data", "nowhere.csv")
     assert done.returncode == 2
-    assert done.stderr == "statecast stream: [Errno 2] No such file or directory: 'nowhere.csv'\n"
+    assert done.stderr.startswith("statecast stream: nowhere.csv: No such file or directory; --data names")
 
 
 def test_a_server_that_is_not_there(server):
