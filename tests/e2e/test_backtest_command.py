@@ -187,9 +187,11 @@ def test_a_gate_keeps_a_model_from_the_repository(tmp_path):
     assert "the limit 0.001" in broken.stderr
     assert not list(tmp_path.glob("repository/co2/*"))
     assert [*(tmp_path / "run").iterdir()]
-    kept = _statecast("train", *flags, "--resume", "--gate", "mase<1000,mae<1e6", "--gate", "coverage>=0")
+    limits = "--gate", "mase<1000,mae<1e6", "--gate", "coverage>=0"
+    kept = _statecast("train", *flags, "--resume", *limits, "--json")
     assert kept.returncode == 0, kept.stderr
     made = tmp_path / "repository" / "co2" / "1" / "model.onnx"
     again = _statecast("backtest", made, "--data", data, "--json")
     inspected = json.loads(_statecast("inspect", made, "--json").stdout)
     assert json.loads(again.stdout)["scores"] == pytest.approx(inspected["backtest"])
+    assert json.loads(kept.stdout) == {"path": str(made), "version": 1, "manifest": inspected}
