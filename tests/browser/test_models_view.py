@@ -104,6 +104,14 @@ def test_versions_come_and_go_while_a_session_lives(visit, repository):
         unload(seen)
         seen.wait("tr[data-version='2']", state="detached")
         assert seen.page.locator("tr[data-version]").count() == 1
+        moves = client.session("scored", "b")
+        moves.forecast([[1.0, 2.0]])
+        seen.page.get_by_role("button", name="Load a version").click()
+        seen.page.locator("dialog").get_by_label("Carry").check()
+        seen.page.locator("dialog").get_by_role("button", name="Load").click()
+        seen.wait("tr[data-version='2']:has-text('New sessions begin here')")
+        moves.forecast([[1.0, 2.0]])
+        assert [each.model_version for each in client.sessions("scored").list()] == [2]
 
 
 def unload(seen):

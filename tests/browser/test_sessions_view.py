@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import pytest
 
@@ -196,3 +197,19 @@ def test_a_narrow_screen_shows_sessions_without_scrolling_aside(visit, server):
     seen.wait(ROWS)
     assert seen.page.evaluate("document.documentElement.scrollWidth") == 390
     assert seen.findings() == []
+
+
+def test_what_was_loaded_stays_while_the_server_is_away(visit, page_repository):
+    """The page says that it is disconnected, and the table that no more can be loaded."""
+    with serving(page_repository, *FLAGS) as server:
+        open_sessions(server, "two", [f"kept-{number:03d}" for number in range(PAGE_SIZE + 50)])
+        seen = visit("sessions/two", server=server)
+        status(seen, f"Sessions 1 to {PAGE_SIZE} are loaded")
+        seen.expected.append("ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET")
+        server.send(signal.SIGKILL)
+        server.wait()
+        seen.page.get_by_role("button", name="Load more").click()
+        status(seen, "More could not be loaded")
+        seen.wait("#connection[data-state=disconnected]")
+        assert seen.page.locator("[data-session=kept-000]").is_visible()
+        assert seen.findings() == []

@@ -1,5 +1,6 @@
 """The view that streams a file, or a series of its own, through a model."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,19 @@ def test_whoever_leaves_takes_the_session_along(visit, server):
     with seen.page.expect_response(lambda response: response.url.endswith("/DeleteSession")):
         seen.page.get_by_role("link", name="Health").click()
     assert name not in sessions_of(server)
+
+
+def test_a_stream_whose_server_goes_away_says_so(visit, page_repository):
+    """What was drawn stays to be looked at."""
+    with serving(page_repository, *FLAGS) as server:
+        seen = visit("try/two", server=server)
+        seen.page.get_by_role("button", name="Start").click()
+        seen.wait("[data-status]:has-text('Streaming')")
+        seen.expected.append("ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET")
+        server.send(signal.SIGKILL)
+        server.wait()
+        seen.wait("[data-status]:has-text('Disconnected')")
+        assert int(seen.page.locator("[data-chart=try]").get_attribute("data-rows")) >= 100
 
 
 def test_a_file_that_is_wrong_is_told_by_line_and_column(visit, server, tmp_path):

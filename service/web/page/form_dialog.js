@@ -13,10 +13,12 @@ export function openDialog({ title, content, kind = "" }) {
   const id = `dialog-${(count += 1)}`;
   const close = h("button", { type: "button", class: "quiet", "aria-label": "Close", on: { click: () => dialog.close() } }, "×");
   const dialog = h("dialog", { class: kind, "aria-labelledby": id },
-    h("header", { class: "dialog-title" }, h("h2", { id, tabindex: "-1" }, title), close), content);
+    h("header", { class: "dialog-title" }, h("h2", { id }, title), close), content);
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
+  // The first thing to do, and not the way out.
+  content.querySelector("a, button, input, select")?.focus();
   return dialog;
 }
 

@@ -111,7 +111,7 @@ class HealthView {
     figures.errors.show(integer(history.growth(numFailed)), "", `in the last minute; ${integer(numFailed(latest))} since the start`);
     figures.sessions.show(integer(sum(({ sessions }) => sessions.memory)), "", `and ${integer(sum(({ sessions }) => sessions.store))} in the store alone`);
     figures.waiting.show(integer(sum(({ rows_waiting }) => rows_waiting)), "", `for a batch; ${integer(sum(({ rows_refused }) => rows_refused))} were refused since the start`);
-    figures.lag.show(integer(sum(({ journal_rows }) => journal_rows)), "", "are in its journal: a restart steps them again");
+    figures.lag.show(integer(sum(({ journal_rows }) => journal_rows)), "", "in the journal; a restart steps them again");
     figures.memory.show(...bytes(latest.memory_bytes).split(" "), "of the process, resident");
     figures.uptime.show(...duration(latest.uptime_s).split(" "), Object.entries(latest.versions).map(([name, version]) => `${name} ${version}`).join(", "));
     this._chart.show(history.series(applied));
