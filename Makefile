@@ -111,6 +111,11 @@ chaos: $(INSTALLED) ## Kill, pause, starve and upgrade real servers under load, 
 	@cat benchmarks/results/chaos.json
 	@$(BIN)/python -m tests.chaos.page benchmarks/results/chaos.json docs/durability.md
 
+# The model that they show is kept; its training takes minutes.
+.PHONY: screenshots
+screenshots: $(INSTALLED) debian ## Make the page's pictures in docs/images, in minutes; then look at them
+	SCREENSHOTS=.venv/pictures $(BIN)/pytest --no-header -q tests/browser/test_screenshots.py $(ARGS)
+
 .PHONY: stubs
 stubs: $(INSTALLED) ## Regenerate the client's stubs from proto/
 	PYTHON=$(BIN)/python scripts/generate-stubs.sh

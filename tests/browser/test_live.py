@@ -105,8 +105,11 @@ def test_anomalies_are_marked(visit, client):
         tails.append(float(result.anomalies[0][1]))
     num = sum(tail <= 1e-4 for tail in tails)
     assert 0 < num < 12
-    assert drawn(seen, 312)["anomalies"] == num
-    seen.page.locator("[data-figure=anomalies] .value", has_text=str(num)).wait_for()
+    # They follow one another: one thing happened.
+    shown = drawn(seen, 312)
+    assert (shown["odd"], shown["anomalies"]) == (num, 1)
+    seen.page.locator("[data-figure=anomalies] .more", has_text=f"{num} rows of tail probability").wait_for()
+    assert figure(seen, "anomalies")[0] == "1"
 
 
 def test_coverage_and_error_are_those_of_the_rows_that_were_seen(visit, client):

@@ -3,6 +3,7 @@
 import { drawFan, extent } from "./fan.js";
 import { drawAnomalies, drawSpans } from "./marks.js";
 import { Plot } from "./plot.js";
+import { ANOMALY, anomalies } from "./series_log.js";
 
 const MAX_GHOSTS = 12;
 
@@ -11,7 +12,6 @@ export class FanChart {
   constructor(root, log, { label }) {
     this.log = log;
     this.num_rows = 100;
-    this.threshold = 1e-4;
     this.onPoint = () => {};
     this.plot = new Plot(root, this, { label });
     this._rows = [];
@@ -37,6 +37,7 @@ export class FanChart {
     this._rows = log.rows.slice(-this.num_rows);
     this._fan = fanOf(log, stands);
     this._ghosts = this._pickGhosts();
+    this._anomalies = anomalies(this._rows, ANOMALY);
     const { x, line, points } = lineOf(this._rows);
     this._fan?.x.forEach((place, step) => {
       points.push({ step });
@@ -59,13 +60,16 @@ export class FanChart {
 
   /** See `Plot`. */
   over(plot, colours) {
-    drawAnomalies(plot, this._rows.filter((row) => row.tail <= this.threshold), colours);
+    drawAnomalies(plot, this._anomalies, colours);
   }
 
   /** How many of each thing were drawn last. */
   get shown() {
-    const anomalies = this._rows.filter((row) => row.tail <= this.threshold).length;
-    return { rows: this._rows.length, spans: this._spans().length, ghosts: this._ghosts.length, steps: this._fan?.x.length ?? 0, anomalies };
+    const odd = this._anomalies.reduce((sum, { rows }) => sum + rows.length, 0);
+    return {
+      rows: this._rows.length, spans: this._spans().length, ghosts: this._ghosts.length, steps: this._fan?.x.length ?? 0,
+      anomalies: this._anomalies.length, odd,
+    };
   }
 
   /** See `Plot`: the row or the step under the cursor, or none. */

@@ -4,6 +4,7 @@ import { h, text } from "./dom.js";
 import { CoverageFigure, Figure, LabelBars, sinceWords } from "./figures.js";
 import { integer, number, percent, time } from "./format.js";
 import { intervals, middle } from "./model_info.js";
+import { ANOMALY, anomalies } from "./series_log.js";
 
 /** How many intervals' coverage is shown, from the widest on. */
 const MAX_COVERAGES = 3;
@@ -32,8 +33,9 @@ export class LivePanel {
       log.num_missing && `${integer(log.num_missing)} missing`, log.num_thinned && `${integer(log.num_thinned)} more not shown`,
     ].filter(Boolean).join(", ") || "none missing");
     if (this._anomalies) {
-      const found = log.rows.filter((row) => row.tail <= 1e-4).length;
-      this._anomalies.show(integer(found), "", `tail probability at most 0.0001; now ${number(last?.tail, 2)}`);
+      const found = anomalies(log.rows, ANOMALY);
+      const num_rows = found.reduce((sum, { rows }) => sum + rows.length, 0);
+      this._anomalies.show(integer(found.length), "", `${num_rows ? `${integer(num_rows)} rows ` : ""}of tail probability at most ${ANOMALY}; now ${number(last?.tail, 2)}`);
     }
     text(this._since, `Figures count ${sinceWords(log.since_ms)}.`);
   }

@@ -10,16 +10,18 @@ export function drawSpans(plot, spans, colour) {
   }
 }
 
-/** A diamond on each row that is an anomaly, and a tick above it, for rows that the line hides. */
-export function drawAnomalies(plot, rows, { anomaly, panel }) {
+/** A diamond on the row at the heart of each anomaly, and a strip along the top for all the rows that it made odd. */
+export function drawAnomalies(plot, runs, { anomaly, panel }) {
   const { ctx, bbox } = plot;
-  const size = 5 * devicePixelRatio;
-  for (const row of rows) {
-    const x = plot.valToPos(row.x, "x", true);
+  const size = 6 * devicePixelRatio;
+  for (const { rows, peak } of runs) {
+    const left = plot.valToPos(rows[0].x, "x", true);
+    const right = plot.valToPos(rows.at(-1).x, "x", true);
     ctx.fillStyle = anomaly;
-    ctx.fillRect(x - devicePixelRatio, bbox.top, 2 * devicePixelRatio, size * 1.6);
-    if (!Number.isFinite(row.value)) continue;
-    const y = plot.valToPos(row.value, "y", true);
+    ctx.fillRect(left - devicePixelRatio, bbox.top, Math.max(right - left, 0) + 2 * devicePixelRatio, size * 0.8);
+    if (!Number.isFinite(peak.value)) continue;
+    const x = plot.valToPos(peak.x, "x", true);
+    const y = plot.valToPos(peak.value, "y", true);
     ctx.beginPath();
     ctx.moveTo(x, y - size);
     ctx.lineTo(x + size, y);

@@ -10,8 +10,9 @@ const HANDLE_PX = 6;
 
 export class ScenarioChart {
   /**
-   * @param {Object} scenario {log, stands, values: number[], supposed: Float64Array|null}: the rows that were seen, the
-   *   session when it was copied, the target at the next steps, and the forecast after them.
+   * @param {Object} scenario {log, stands, values: number[], supposed: {values: number[], forecast: Float64Array}|null}:
+   *   the rows that were seen, the session when it was copied, the target at the next steps, and the forecast after
+   *   those that were asked of last.
    * @param {{onSuppose: function(number, number)}} told a step, from 0, and the value it was dragged to.
    */
   constructor(root, scenario, { label, onSuppose }) {
@@ -49,8 +50,9 @@ export class ScenarioChart {
     const places = values.map((_, step) => log.ahead(stands, step + 1));
     this._handles = places.map((x, step) => ({ x, y: values[step] }));
     this._from = Number.isFinite(seen.value) ? { x: seen.x, y: seen.value } : null;
-    const last = { x: places.at(-1) ?? stands.x, value: values.at(-1) ?? NaN, forecast: supposed };
-    this._supposed = fanOf(log, last);
+    this._supposed = supposed && fanOf(log, {
+      x: log.ahead(stands, supposed.values.length), value: supposed.values.at(-1), forecast: supposed.forecast,
+    });
     const ahead = Array.from({ length: log.info.horizon + values.length }, (_, step) => log.ahead(stands, step + 1));
     const { x, line } = lineOf(rows);
     const spread = [this._fan, this._supposed].filter(Boolean).flatMap(extent);

@@ -92,6 +92,32 @@ export class SeriesLog {
   }
 }
 
+/** The tail probability at which a row is part of an anomaly; docs/calibration.md says why. */
+export const ANOMALY = 1e-4;
+/** Rows that are told apart as one anomaly: the score is of about so many rows, and dips in between. */
+const RUN = 10;
+
+/**
+ * Runs of rows whose tail probability is as low, one for each thing that happened.
+ *
+ * @returns {{rows: SeenRow[], peak: SeenRow}[]} `peak`: the row that lies farthest out in what was expected.
+ */
+export function anomalies(rows, threshold) {
+  const runs = [];
+  for (const row of rows) {
+    if (!(row.tail <= threshold)) continue;
+    const run = runs.at(-1);
+    if (run && row.position - run.rows.at(-1).position <= RUN) run.rows.push(row);
+    else runs.push({ rows: [row] });
+  }
+  for (const run of runs) run.peak = run.rows.reduce((one, other) => (farOut(other) > farOut(one) ? other : one));
+  return runs;
+}
+
+function farOut({ quantile }) {
+  return Number.isFinite(quantile) ? Math.abs(quantile - 0.5) : -1;
+}
+
 /** How quantiles did: each row against the forecast that was made after the row before it. */
 export class FanScore {
   constructor({ levels, horizon }) {

@@ -111,6 +111,7 @@ class WhatIf {
     this._remove.disabled = this._table.num_steps < 2;
     this._more.disabled = this._table.num_steps >= this._info.horizon;
     this._chart.request();
+    this._place.dataset.pending = "yes";
     clearTimeout(this._timer);
     this._timer = setTimeout(() => this._ask(), TYPED_MS);
   }
@@ -121,8 +122,8 @@ class WhatIf {
     try {
       const supposed = await this._fork.evaluate(rows);
       if (number !== this._asked || !supposed) return;
-      this._scenario.supposed = supposed;
-      this._place.dataset.answers = number;
+      this._scenario.supposed = { values: rows.map(({ values }) => values[0]), forecast: supposed };
+      Object.assign(this._place.dataset, { answers: number, pending: "no" });
       this._chart.request();
       this._tell(rows.length);
     } catch (error) {
@@ -144,7 +145,7 @@ class WhatIf {
       figure.show("–", "", "The copy's forecast begins where the original's ends.");
       return;
     }
-    const ours = this._scenario.supposed[(step - num_steps) * levels.length + column];
+    const ours = this._scenario.supposed.forecast[(step - num_steps) * levels.length + column];
     const original = this._stands.forecast?.[step * levels.length + column];
     const change = ours - original;
     const words = Number.isFinite(change) ? `; original ${number(original)}, ${change >= 0 ? "+" : "−"}${number(Math.abs(change), 3)}` : "";
