@@ -96,6 +96,18 @@ class Process:
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-4000:]
 
+    def logged(self, event: str) -> dict[str, str]:
+        """The first line of its log of that event.
+
+        Raises:
+            LookupError: there is none yet.
+        """
+        self._log.seek(0)
+        for line in self._log.read().splitlines():
+            if line.startswith(b"{") and (entry := json.loads(line)).get("event") == event:
+                return {name: str(value) for name, value in entry.items()}
+        raise LookupError(f"no line of {event!r} in the log")
+
     def memory_bytes(self) -> int:
         """Resident memory of the process and its children, shared pages counted once."""
         total = 0

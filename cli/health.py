@@ -11,6 +11,7 @@ from cli.connection import Connection, connects
 
 _HERE = Connection()
 _HTTP_VARIABLE = "STATECAST_HTTP_ADDRESS"
+_TLS_VARIABLE = "STATECAST_HTTP_TLS"
 # A server that listens everywhere is asked where only this machine can.
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -23,7 +24,7 @@ def health(
         bool,
         typer.Option(
             "--http",
-            help=f"Ask /readyz, which has neither TLS nor tokens, at {_HTTP_VARIABLE} where that is set.",
+            help=f"Ask /readyz, which asks for no certificate or token, at {_HTTP_VARIABLE} if that is set.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -71,13 +72,19 @@ def _ask_http(address: str, timeout_s: float) -> tuple[str, bool]:
     Raises:
         OSError, ValueError: it cannot be asked.
     """
-    from http.client import HTTPConnection, HTTPException
+    import ssl
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdecimal():
         raise ValueError(f"{_HTTP_VARIABLE} {address!r}: expected host:port")
-    connection = HTTPConnection(_EVERYWHERE.get(host, host), int(port), timeout=timeout_s)
+    asked = _EVERYWHERE.get(host, host)
+    connection = HTTPConnection(asked, int(port), timeout=timeout_s)
+    if os.environ.get(_TLS_VARIABLE, "").lower() in ("1", "true", "yes", "on", "t", "y"):
+        # Its certificate is for the name that others know it by, and nothing secret is said.
+        context = ssl._create_unverified_context()
+        connection = HTTPSConnection(asked, int(port), timeout=timeout_s, context=context)
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
         description="host:port of the page, /livez, /readyz and /metrics; port 0 takes a free one, empty "
         "is off",
     )
+    http_tls: bool = Field(
+        False,
+        description="speak TLS on http_address too, with tls_cert and tls_key; probes ask by https then",
+    )
     metrics: bool | None = Field(
         None,
         description="answer /metrics; if unsaid, where only this machine can reach http_address, or with "
@@ -93,7 +97,7 @@ class Settings(BaseSettings):
     page: bool | None = Field(
         None,
         description="show the page of live streams, sessions and models on http_address; if unsaid, where "
-        "only this machine can reach it",
+        "only this machine can reach it, or where callers show tokens and http_tls is set",
     )
     trace: str = Field(
         "",

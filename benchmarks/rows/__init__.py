@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.bench import Bench
 from benchmarks.measure import Outcome, Target
-from benchmarks.rows import durable, frames, histories, hostile, overload, replicas, resident, single
+from benchmarks.rows import durable, frames, histories, hostile, overload, page, replicas, resident, single
 
 Run = Callable[[Bench], Iterator[Outcome]]
 
@@ -25,6 +25,7 @@ GROUPS = (
     Group(histories.TARGETS, histories.run),
     Group(histories.MIXED_TARGETS, histories.run_mixed),
     Group(overload.TARGETS, overload.run),
+    Group(page.TARGETS, page.run),
     Group(hostile.TARGETS, hostile.run),
     Group(durable.TARGETS, durable.run),
     Group(durable.RESTART_TARGETS, durable.run_restart),

@@ -56,9 +56,10 @@ class Hosts:
     def __init__(self, address: str, *, asks: bool) -> None:
         """Args:
         address: that is listened on.
-        asks: whether callers must show a token, which a page of another name has none of.
+        asks: whether callers must show a token, which a page of another name has none of. Any name is
+            ours then: a proxy's, for one.
         """
-        self._is_open = asks and not is_local(address)
+        self._is_open = asks
         self._is_local = is_local(address)
         own = {address.rpartition(":")[0].strip("[]").lower(), socket.gethostname().lower()}
         self._names = _LOOPBACK_NAMES if self._is_local else _LOOPBACK_NAMES | own

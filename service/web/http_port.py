@@ -1,6 +1,7 @@
 """What the HTTP port answers, by the settings: probes, counts, and the page."""
 
 import shutil
+import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from service.web.admission import Admission
 from service.web.chart_library import chart_files
 from service.web.gateway import Gateway
 from service.web.http_server import HttpServer
+from service.web.http_tls import HttpCertificate
 from service.web.page_files import ROOT, PageFiles
 
 _log = structlog.get_logger()
@@ -48,12 +50,12 @@ class HttpPort:
         self._folder: Path | None = None
         self._gateway: Gateway | None = None
         routes = probes.routes(registry if has_metrics else None, is_ready)
-        has_page = _has_page(settings)
+        has_page = _has_page(settings, authenticator)
         if has_page:
             routes += self._page_routes(settings, registry, authenticator, is_ready)
-        self._server = HttpServer(address, routes)
+        self._server = HttpServer(address, routes, _tls(settings))
         self.address = self._server.address
-        _log.info("http", address=self.address, metrics=has_metrics, page=has_page)
+        _log.info("http", address=self.address, metrics=has_metrics, page=has_page, tls=settings.http_tls)
 
     async def close(self) -> None:
         """Stop listening; takes up to a second."""
@@ -93,17 +95,26 @@ def _has_metrics(settings: Settings) -> bool:
     return settings.metrics
 
 
-def _has_page(settings: Settings) -> bool:
-    """Unsaid, where only this machine can reach it, unless callers must show a certificate: it asks for none.
+def _has_page(settings: Settings, authenticator: Authenticator) -> bool:
+    """Where callers of gRPC must show a certificate, which this port does not ask for, it has to be said.
 
     Raises:
-        InvalidSettings: it was said, and others could read what it shows on its way.
+        InvalidSettings: it was said, and others could read what it shows on its way, or ask it themselves.
     """
+    is_safe = is_local(settings.http_address) or (authenticator.asks and settings.http_tls)
     if settings.page is None:
-        return is_local(settings.http_address) and settings.tls_client_ca is None
-    if settings.page and not (settings.insecure or is_local(settings.http_address)):
+        return is_safe and settings.tls_client_ca is None
+    if settings.page and not (settings.insecure or is_safe):
         raise InvalidSettings(
-            f"page: other machines could reach http_address {settings.http_address}, in clear text; listen "
-            "on 127.0.0.1, or say --insecure where the network is trusted"
+            f"page: other machines could reach http_address {settings.http_address}; expected --http-tls and "
+            "callers who show tokens, 127.0.0.1, or --insecure where the network is trusted"
         )
     return settings.page
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.http_tls:
+        return None
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise InvalidSettings("http_tls: expected tls_cert and tls_key beside it")
+    return HttpCertificate(settings.tls_cert, settings.tls_key).context

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 
 import structlog
@@ -31,8 +32,8 @@ class HttpServer:
         address: with its real port.
     """
 
-    def __init__(self, address: str, routes: Sequence[BaseRoute]) -> None:
-        """Listen.
+    def __init__(self, address: str, routes: Sequence[BaseRoute], tls: ssl.SSLContext | None = None) -> None:
+        """Listen; in clear text without `tls`.
 
         Raises:
             InvalidSettings: the address is none, or cannot be listened on.
@@ -53,6 +54,8 @@ class HttpServer:
             limit_concurrency=_MAX_CONNECTIONS,
             h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         )
+        config.load()
+        config.ssl = tls
         self._server = _Server(config)
         self._task = asyncio.get_running_loop().create_task(self._server.serve([self._socket]))
 

@@ -1,19 +1,34 @@
 """The page's port: its files, its calls, and whom it answers."""
 
+import http.client
 import json
 import signal
+import ssl
+import subprocess
+import sys
 
 import pytest
 
 import statecast
 from service.security.caller import Role
 from statecast.v1 import forecast_pb2, model_pb2, session_pb2
+from tests.certificates import Authority
 from tests.http_api import FORECAST, SESSIONS, Events, ask, call
 from tests.http_port import FLAGS, address_of, fetch, samples
-from tests.server_process import serving
+from tests.server_process import clean_environment, serving
 from tests.tenants import token_of, write_tokens
 
 JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """What flags name: tokens, and a certificate with its key and authority."""
+    folder = tmp_path_factory.mktemp("files")
+    authority = Authority(folder)
+    cert, key = authority.sign("server")
+    tokens = write_tokens(folder / "tokens.toml")
+    return {"TOKENS": str(tokens), "CERT": str(cert), "KEY": str(key), "CA": str(authority.ca)}
 
 
 @pytest.fixture(scope="module")
@@ -212,14 +227,87 @@ def test_a_server_that_drains_ends_its_streams(repository):
         (["--http-address", "0.0.0.0:0"], 404),
         (["--http-address", "0.0.0.0:0", "--insecure"], 404),
         (["--http-address", "0.0.0.0:0", "--insecure", "--page"], 200),
+        (["--http-address", "0.0.0.0:0", "--tokens", "TOKENS"], 404),
+        (
+            [
+                "--http-address",
+                "127.0.0.1:0",
+                "--tls-cert",
+                "CERT",
+                "--tls-key",
+                "KEY",
+                "--tls-client-ca",
+                "CA",
+            ],
+            404,
+        ),
     ],
 )
-def test_the_page_is_shown_where_only_this_machine_looks_or_by_a_word(repository, flags, status):
+def test_the_page_is_shown_where_only_this_machine_looks_or_by_a_word(repository, files, flags, status):
     """Probes are answered wherever the port was put."""
-    with serving(repository, *flags) as server:
+    with serving(repository, *(files.get(flag, flag) for flag in flags)) as server:
         address = address_of(server).replace("0.0.0.0", "127.0.0.1")
         assert fetch(address, "/")[0] == status
         assert fetch(address, "/livez")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--page"], "other machines could reach http_address"),
+        (["--page", "--tokens", "TOKENS"], "other machines could reach http_address"),
+        (["--page", "--http-tls", "--tls-cert", "CERT", "--tls-key", "KEY"], "callers who show tokens"),
+        (["--http-tls"], "http_tls: expected tls_cert and tls_key"),
+    ],
+)
+def test_a_page_that_others_could_read_or_ask_stops_the_start(repository, files, flags, reason):
+    """Clear text, or nobody asked who calls."""
+    command = [sys.executable, "-m", "cli", "serve", "--repository", str(repository), "--store", "memory:"]
+    command += ["--address", "127.0.0.1:0", "--http-address", "0.0.0.0:0"]
+    command += [files.get(flag, flag) for flag in flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=clean_environment())
+    assert done.returncode != 0
+    assert reason in " ".join(done.stderr.split())
+
+
+def test_the_page_speaks_tls_where_callers_show_tokens(repository, files, tmp_path):
+    """With a certificate that may change; clear text is not answered, and the health check asks by https."""
+    authority = Authority(tmp_path)
+    cert, key = authority.sign("server")
+    flags = ["--tls-cert", str(cert), "--tls-key", str(key), "--http-tls", "--tokens", files["TOKENS"]]
+    with serving(repository, *flags, "--http-address", "0.0.0.0:0") as server:
+        port = int(address_of(server).rpartition(":")[2])
+
+        def get(path, ca, headers=None):
+            context = ssl.create_default_context(cafile=ca)
+            connection = http.client.HTTPSConnection("localhost", port, timeout=30, context=context)
+            try:
+                connection.request("POST" if headers else "GET", path, "{}", headers or {})
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+            finally:
+                connection.close()
+
+        assert get("/", authority.ca)[0] == 200
+        shown = {**JSON, "Authorization": f"Bearer {token_of('acme')}", "Host": "forecasts.example"}
+        status, content = get("/api/statecast.v1.ModelService/ListModels", authority.ca, shown)
+        assert (status, json.loads(content)["models"][0]["name"]) == (200, "gru")
+        assert get("/api/statecast.v1.ModelService/ListModels", authority.ca, JSON)[0] == 401
+        with pytest.raises((OSError, http.client.HTTPException)):
+            ask(server, "GET", "/livez")
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", "health", "--http"],
+            capture_output=True, text=True, timeout=60,
+            env=clean_environment(STATECAST_HTTP_ADDRESS=f"0.0.0.0:{port}", STATECAST_HTTP_TLS="true"),
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        other = Authority(tmp_path, "other")
+        other.sign("server")
+        assert get("/", other.ca)[0] == 200
+        with pytest.raises(ssl.SSLCertVerificationError):
+            get("/", authority.ca)
+        cert.write_text("no certificate")
+        assert get("/", other.ca)[0] == 200
 
 
 def test_the_health_of_a_server_is_its_counts_in_order(server):
