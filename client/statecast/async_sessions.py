@@ -1,5 +1,6 @@
 """`Sessions` for asyncio."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Generic, Self, TypeVar
 
@@ -10,7 +11,7 @@ from statecast import status
 from statecast.async_stream import remote, run
 from statecast.errors import Unacknowledged
 from statecast.flow import Flow, Step, T
-from statecast.session_info import SessionEvent, SessionInfo, event_from
+from statecast.session_info import SessionEvent, SessionInfo, events_from
 from statecast.sessions_flow import MAX_PAGE_SIZE, SessionsFlow
 from statecast.watched_row import RowReader, WatchedEvent, WatchedRow
 
@@ -60,7 +61,7 @@ class AsyncSessions:
 
     async def watch(self, prefix: str = "") -> "AsyncWatch[SessionEvent]":
         """What happens to sessions whose id begins with `prefix`, beside their rows, from now on."""
-        return AsyncWatch(await self._run(self._core.watch(prefix)), event_from)
+        return AsyncWatch(await self._run(self._core.watch(prefix)), events_from)
 
     async def watch_rows(
         self, session_id: str, max_rows_per_s: int = 50
@@ -75,8 +76,10 @@ class AsyncSessions:
 class AsyncWatch(Generic[W]):
     """`Watch` for `async for`."""
 
-    def __init__(self, call: Any, read: Callable[[Any], W]) -> None:
+    def __init__(self, call: Any, read: Callable[[Any], list[W]]) -> None:
         self._call, self._read = call, read
+        # Read, and not yet given.
+        self._read_ahead: deque[W] = deque()
         self._is_closed = False
 
     def close(self) -> None:
@@ -88,6 +91,8 @@ class AsyncWatch(Generic[W]):
         return self
 
     async def __anext__(self) -> W:
+        if self._read_ahead and not self._is_closed:
+            return self._read_ahead.popleft()
         try:
             response = await remote(self._call.read())
         except grpc.aio.AioRpcError as error:
@@ -98,7 +103,8 @@ class AsyncWatch(Generic[W]):
             raise
         if not isinstance(response, Message):
             raise StopAsyncIteration
-        return self._read(response)
+        self._read_ahead.extend(self._read(response))
+        return self._read_ahead.popleft()
 
     async def __aenter__(self) -> Self:
         return self

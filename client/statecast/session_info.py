@@ -79,9 +79,9 @@ def from_message(message: session_pb2.Session) -> SessionInfo:
     )
 
 
-def event_from(response: session_pb2.WatchSessionsResponse) -> SessionEvent:
-    """The event that a watch tells of."""
-    return SessionEvent(event_name(response.event), from_message(response.session), response.num_missed)
+def events_from(response: session_pb2.WatchSessionsResponse) -> list[SessionEvent]:
+    """The one event that a message of a watch tells of."""
+    return [SessionEvent(event_name(response.event), from_message(response.session), response.num_missed)]
 
 
 def event_name(number: int) -> EventName:

@@ -1,5 +1,6 @@
 """The sessions of a model, for those who look after them."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
@@ -7,7 +8,7 @@ import grpc
 
 from statecast import status
 from statecast.flow import Flow, Step, T
-from statecast.session_info import SessionEvent, SessionInfo, event_from
+from statecast.session_info import SessionEvent, SessionInfo, events_from
 from statecast.sessions_flow import MAX_PAGE_SIZE, SessionsFlow
 from statecast.sync_stream import run
 from statecast.watched_row import RowReader, WatchedEvent, WatchedRow
@@ -98,7 +99,7 @@ class Sessions:
 
     def watch(self, prefix: str = "") -> "Watch[SessionEvent]":
         """What happens to sessions whose id begins with `prefix`, beside their rows, from now on."""
-        return Watch(self._run(self._core.watch(prefix)), event_from)
+        return Watch(self._run(self._core.watch(prefix)), events_from)
 
     def watch_rows(self, session_id: str, max_rows_per_s: int = 50) -> "Watch[WatchedRow | WatchedEvent]":
         """Each row that a session takes from now on, by whatever call, and what happens to it beside.
@@ -125,8 +126,10 @@ class Watch(Generic[W]):
     new watch is open is told to nobody, so look at the sessions then.
     """
 
-    def __init__(self, call: Any, read: Callable[[Any], W]) -> None:
+    def __init__(self, call: Any, read: Callable[[Any], list[W]]) -> None:
         self._call, self._read = call, read
+        # Read, and not yet given.
+        self._read_ahead: deque[W] = deque()
         self._is_closed = False
 
     def close(self) -> None:
@@ -138,8 +141,11 @@ class Watch(Generic[W]):
         return self
 
     def __next__(self) -> W:
+        if self._read_ahead and not self._is_closed:
+            return self._read_ahead.popleft()
         try:
-            return self._read(next(self._call))
+            self._read_ahead.extend(self._read(next(self._call)))
+            return self._read_ahead.popleft()
         except grpc.RpcError as error:
             if self._is_closed:
                 raise StopIteration from None

@@ -59,13 +59,15 @@ class RowReader:
         self._levels: tuple[float, ...] = ()
         self._labels: tuple[str, ...] = ()
 
-    def __call__(self, response: session_pb2.WatchRowsResponse) -> WatchedRow | WatchedEvent:
-        """The row, or the event."""
-        if not response.HasField("row"):
-            return WatchedEvent(event_name(response.event), response.model_version)
+    def __call__(self, response: session_pb2.WatchRowsResponse) -> list[WatchedRow | WatchedEvent]:
+        """The rows, or the event."""
+        if not response.rows:
+            return [WatchedEvent(event_name(response.event), response.model_version)]
         if response.quantile_levels or response.labels:
             self._levels, self._labels = tuple(response.quantile_levels), tuple(response.labels)
-        row = response.row
+        return [self._row(row, response.model_version) for row in response.rows]
+
+    def _row(self, row: session_pb2.WatchedRow, model_version: int) -> WatchedRow:
         values = np.array(row.forecast.values, np.float32)
         values = values.reshape(-1, len(self._levels) or len(self._labels))
         values.flags.writeable = False
@@ -81,5 +83,5 @@ class RowReader:
             anomaly=anomaly,
             num_skipped=row.num_skipped,
             num_missing_steps=row.num_missing_steps,
-            model_version=response.model_version,
+            model_version=model_version,
         )

@@ -13,6 +13,7 @@ from statecast.v1 import session_pb2 as pb
 MAX_ROWS_PER_S = 50
 # Rows and events that wait for a slow reader; the oldest rows make room for new ones, and are counted.
 MAX_WAITING = 64
+_GATHER_S = 0.1
 
 
 class RowWatcher:
@@ -22,6 +23,7 @@ class RowWatcher:
         self._waiting: deque[ToldRow | tuple[SessionEvent, SessionInfo]] = deque()
         self._num_skipped = self._num_missing = 0
         self._version = 0
+        self._next_s = float("-inf")
         self._is_over = False
         self._news = asyncio.Event()
 
@@ -39,7 +41,7 @@ class RowWatcher:
         self._news.set()
 
     async def next(self) -> pb.WatchRowsResponse:
-        """The next row or event.
+        """The next rows, of one version of the model, or the next event.
 
         Raises:
             Draining: `end` was called, and there is none.
@@ -49,18 +51,33 @@ class RowWatcher:
                 raise Draining
             self._news.clear()
             await self._news.wait()
-        told = self._waiting.popleft()
-        if not isinstance(told, ToldRow):
-            event, info = told
+        await self._gather()
+        first = self._waiting[0]
+        if not isinstance(first, ToldRow):
+            self._waiting.popleft()
             self._num_skipped = self._num_missing = 0
+            event, info = first
             # The events' numbers are the wire's.
             return pb.WatchRowsResponse(event=int(event), model_version=info.version)  # type: ignore[arg-type]
-        response = pb.WatchRowsResponse(row=self._message(told), model_version=told.model.version)
-        if told.model.version != self._version:
-            self._version = told.model.version
-            response.quantile_levels.extend(told.model.manifest.quantile_levels)
-            response.labels.extend(told.model.manifest.labels)
+        response = pb.WatchRowsResponse(model_version=first.model.version)
+        if first.model.version != self._version:
+            self._version = first.model.version
+            response.quantile_levels.extend(first.model.manifest.quantile_levels)
+            response.labels.extend(first.model.manifest.labels)
+        while self._waiting:
+            row = self._waiting[0]
+            if not isinstance(row, ToldRow) or row.model.version != self._version:
+                break
+            self._waiting.popleft()
+            response.rows.append(self._message(row))
         return response
+
+    async def _gather(self) -> None:
+        """Let more come where the message before was a moment ago: a message costs what a call costs."""
+        loop = asyncio.get_running_loop()
+        if not self._is_over and (wait_s := self._next_s - loop.time()) > 0:
+            await asyncio.sleep(wait_s)
+        self._next_s = loop.time() + _GATHER_S
 
     def _put(self, told: ToldRow | tuple[SessionEvent, SessionInfo]) -> None:
         if len(self._waiting) == MAX_WAITING:

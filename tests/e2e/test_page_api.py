@@ -372,8 +372,9 @@ def test_tokens_and_roles_are_those_of_grpc(repository, tmp_path):
             call(server, FORECAST, row, token=token_of("bolt"))
             call(server, FORECAST, row, token=predict)
             _, message = events.next()
-            assert (message["row"]["position"], message["row"]["values"]) == ("2", [1.0])
-            assert len(message["row"]["forecast"]["values"]) == 12
+            (told,) = message["rows"]
+            assert (told["position"], told["values"], told["num_skipped"]) == ("2", [1.0], "0")
+            assert len(told["forecast"]["values"]) == 12
             assert message["quantile_levels"] == [0.1, 0.5, 0.9]
 
 

@@ -209,18 +209,18 @@ class WatchRowsRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., session_id: _Optional[str] = ..., max_rows_per_second: _Optional[int] = ...) -> None: ...
 
 class WatchRowsResponse(_message.Message):
-    __slots__ = ("row", "event", "model_version", "quantile_levels", "labels")
-    ROW_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("rows", "event", "model_version", "quantile_levels", "labels")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     QUANTILE_LEVELS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
-    row: WatchedRow
+    rows: _containers.RepeatedCompositeFieldContainer[WatchedRow]
     event: SessionEvent
     model_version: int
     quantile_levels: _containers.RepeatedScalarFieldContainer[float]
     labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, row: _Optional[_Union[WatchedRow, _Mapping]] = ..., event: _Optional[_Union[SessionEvent, str]] = ..., model_version: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, rows: _Optional[_Iterable[_Union[WatchedRow, _Mapping]]] = ..., event: _Optional[_Union[SessionEvent, str]] = ..., model_version: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WatchedRow(_message.Message):
     __slots__ = ("position", "time_us", "values", "forecast", "anomaly_score", "num_skipped", "num_missing_steps")

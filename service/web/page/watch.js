@@ -30,8 +30,8 @@ function watched(row) {
 export function watchRows(api, { model, session, signal, onOpen, onRow, onEnding, onVersion }) {
   const onMessage = (message) => {
     if (message.quantile_levels?.length) onVersion(Number(message.model_version ?? 0), message.quantile_levels.map(Number));
-    if (message.row) onRow(watched(message.row));
-    else if (ENDINGS.has(message.event)) onEnding(message.event);
+    for (const row of message.rows ?? []) onRow(watched(row));
+    if (ENDINGS.has(message.event)) onEnding(message.event);
   };
   const request = { model, session_id: session, max_rows_per_second: MAX_ROWS_PER_S };
   return api.stream("SessionService/WatchRows", request, { signal, onOpen, onMessage });

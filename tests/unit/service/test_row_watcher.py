@@ -28,17 +28,17 @@ async def test_a_row_is_told_whole():
     watcher.row(_row(3, num_skipped=2, num_missing=1))
     watcher.row(_row(4, time_us=0, score=(0.5, 0.25)))
     watcher.row(_row(5, version=2))
-    first, second, third = [await watcher.next() for _ in range(3)]
-    assert list(first.quantile_levels) == [0.1, 0.9]
-    assert (first.row.position, first.row.num_skipped, first.row.num_missing_steps) == (3, 2, 1)
-    assert first.row.values[0] == 3
-    assert np.isnan(first.row.values[1])
-    assert (first.row.forecast.position, list(first.row.forecast.values)) == (3, [3.0] * 4)
-    assert not first.row.HasField("time_us")
-    assert not first.row.HasField("anomaly_score")
-    assert not second.quantile_levels
-    assert second.row.HasField("time_us")
-    assert second.row.anomaly_score.tail_probability == 0.25
+    told, third = [await watcher.next() for _ in range(2)]
+    first, second = told.rows
+    assert list(told.quantile_levels) == [0.1, 0.9]
+    assert (first.position, first.num_skipped, first.num_missing_steps) == (3, 2, 1)
+    assert first.values[0] == 3
+    assert np.isnan(first.values[1])
+    assert (first.forecast.position, list(first.forecast.values)) == (3, [3.0] * 4)
+    assert not first.HasField("time_us")
+    assert not first.HasField("anomaly_score")
+    assert second.HasField("time_us")
+    assert second.anomaly_score.tail_probability == 0.25
     assert (third.model_version, list(third.quantile_levels)) == (2, [0.1, 0.9])
 
 
@@ -49,7 +49,7 @@ async def test_an_event_stands_for_itself(event):
     watcher.event(event, SessionInfo("a", 3, "", 7, None, 1.5, in_memory=True))
     told = await watcher.next()
     assert pb.SessionEvent.Name(told.event) == f"SESSION_EVENT_{event.name}"
-    assert (told.model_version, told.HasField("row")) == (3, False)
+    assert (told.model_version, len(told.rows)) == (3, 0)
 
 
 async def test_a_slow_reader_is_told_what_it_missed():
@@ -57,10 +57,27 @@ async def test_a_slow_reader_is_told_what_it_missed():
     watcher = RowWatcher()
     for position in range(1, MAX_WAITING + 4):
         watcher.row(_row(position, num_skipped=1, num_missing=1))
-    rows = [(await watcher.next()).row for _ in range(MAX_WAITING)]
+    rows = (await watcher.next()).rows
     assert [row.position for row in rows] == list(range(4, MAX_WAITING + 4))
     assert [row.num_skipped for row in rows] == [7] + [1] * (MAX_WAITING - 1)
     assert rows[0].num_missing_steps == 4
+
+
+async def test_rows_that_come_close_together_are_told_together():
+    """An event stands between them; after a while without rows one is told by itself."""
+    watcher = RowWatcher()
+    watcher.row(_row(1))
+    assert len((await watcher.next()).rows) == 1
+    telling = asyncio.create_task(watcher.next())
+    for position in (2, 3):
+        watcher.row(_row(position))
+        await asyncio.sleep(0)
+    assert [row.position for row in (await telling).rows] == [2, 3]
+    watcher.row(_row(4))
+    watcher.event(SessionEvent.RESET, SessionInfo("a", 3, "", 0, None, 1.5, in_memory=True))
+    watcher.row(_row(1))
+    told = [await watcher.next() for _ in range(3)]
+    assert [[row.position for row in each.rows] for each in told] == [[4], [], [1]]
 
 
 async def test_what_waits_is_told_before_the_end():
@@ -68,7 +85,7 @@ async def test_what_waits_is_told_before_the_end():
     watcher = RowWatcher()
     watcher.row(_row(1))
     watcher.end()
-    assert (await watcher.next()).row.position == 1
+    assert [row.position for row in (await watcher.next()).rows] == [1]
     waiting = asyncio.create_task(watcher.next())
     with pytest.raises(Draining):
         await waiting
