@@ -1,7 +1,7 @@
 """A page that looks at one session, as the server sees it.
 
 `python -m benchmarks.page_reader ADDRESS MODEL SESSION`: a line `open` on its standard input opens the view,
-and it says `ready`; `close` leaves it, and it says how many rows it was told.
+and it says `ready`; `close` leaves it, and it says how many messages came.
 """
 
 import http.client
@@ -23,7 +23,7 @@ class View:
         self._answer = self._connection.getresponse()
         if self._answer.status != 200 or self._answer.readline() != b": open\n":
             raise RuntimeError(f"the watch was refused: {self._answer.status}")
-        self.num_rows = 0
+        self.num_messages = 0
 
     def fileno(self) -> int:
         """Of its socket."""
@@ -31,7 +31,7 @@ class View:
 
     def read(self) -> None:
         """Take what has come."""
-        self.num_rows += self._answer.read1(1 << 16).count(_EVENT)
+        self.num_messages += self._answer.read1(1 << 16).count(_EVENT)
 
     def close(self) -> None:
         """Leave the page."""
@@ -54,7 +54,7 @@ def main(address: str, model: str, session: str) -> None:
             print("ready", flush=True)
         elif view is not None:
             view.close()
-            print(view.num_rows, flush=True)
+            print(view.num_messages, flush=True)
             view = None
         if not word:
             return

@@ -88,7 +88,7 @@ def _watched(page: _Side, num_pairs: int) -> Outcome:
     if not all(told):
         raise RuntimeError("the page was told of no row")
     return Outcome.of(
-        OPEN, pairs, ratio_of_processor_time=_ratio(watched, closed), rows_told=float(sum(told))
+        OPEN, pairs, ratio_of_processor_time=_ratio(watched, closed), messages_told=float(sum(told))
     )
 
 
