@@ -132,7 +132,7 @@ def test_a_file_that_is_wrong_is_told_by_line_and_column(visit, server, tmp_path
     """Nothing can be started; a right one takes its place."""
     (tmp_path / "wrong.csv").write_text("ds,y\n2024-01-01,1\n2024-01-02,one\n")
     (tmp_path / "right.csv").write_text("1\n2\n3\n")
-    seen = visit("try/two", server=server)
+    seen = visit("try/two", server=server, viewport={"width": 390, "height": 844})
     seen.page.get_by_role("button", name="A file of yours").click()
     seen.page.get_by_label("CSV file").set_input_files(tmp_path / "wrong.csv")
     wrong = seen.wait("[data-wrong]:not(:empty)").inner_text()
@@ -142,6 +142,7 @@ def test_a_file_that_is_wrong_is_told_by_line_and_column(visit, server, tmp_path
     seen.page.get_by_label("CSV file").set_input_files(tmp_path / "right.csv")
     assert "3 rows, without times" in seen.wait("[data-summary]").inner_text()
     assert seen.page.get_by_role("button", name="Start").is_enabled()
+    assert seen.wait("[data-panel=series]").evaluate("each => each.scrollWidth <= each.clientWidth")
 
 
 def test_times_that_are_not_the_models_are_left_out_unless_somebody_says_so(visit, server):
