@@ -47,11 +47,14 @@ def sources_of(package: Path) -> set[str]:
 
 
 def test_the_server_wheel_holds_its_packages_and_no_tests(wheels: dict[str, Path]) -> None:
-    """Every module of the four packages is inside, and nothing else but metadata."""
+    """Every module of the four packages and the page's files are inside, and nothing else but metadata."""
     files = files_of(wheels["statecast_server"])
     assert {name.split("/")[0] for name in files if ".dist-info/" not in name} == PACKAGES
     for package in PACKAGES:
         assert sources_of(ROOT / package) <= files
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "service/web/page").rglob("*") if path.is_file()}
+    assert "service/web/page/index.html" in page
+    assert page <= files
 
 
 def test_the_client_wheel_holds_stubs_and_types(wheels: dict[str, Path]) -> None:
