@@ -1,4 +1,4 @@
-"""One browser for the whole session, a fresh context for each test, and servers with small models."""
+"""One browser for all of these tests, a fresh context for each test, and servers with small models."""
 
 from pathlib import Path
 
@@ -19,7 +19,8 @@ _FLAGS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+# Not for longer than these tests: Playwright leaves its event loop running, and no other can run beside it.
+@pytest.fixture(scope="package")
 def browser():
     if not _CHROMIUM.exists():
         missing("no /usr/bin/chromium: Debian's package chromium has it")

@@ -23,6 +23,8 @@ THEMES = ("light", "dark")
 # Enough before the page is opened for scores, and as many as the window holds while it is.
 NUM_BEFORE, NUM_SEEN = 24 * 7 * 30, 110
 
+SITES = ("bakery", "depot", "library", "mill", "pool", "school", "station")
+
 pytestmark = [
     pytest.mark.skipif(not REPOSITORY, reason="pictures are made on request: make screenshots"),
     pytest.mark.timeout(900),
@@ -85,6 +87,16 @@ def stream(seen, client):
         )
 
 
+def open_sessions(client):
+    """Forty meters, each a few days further on than the one before."""
+    times, values = pictured.series()
+    for number in range(1, 41):
+        name, num_rows = f"meter-{number:02}", 24 + 31 * number
+        with contextlib.suppress(statecast.NotFound):
+            client.sessions(pictured.MODEL).delete(name)
+        client.session(pictured.MODEL, name).forecast(values[:num_rows, None], times[:num_rows])
+
+
 def test_the_live_view_is_pictured(picture, client):
     """A stream, and what if its next rows were others."""
     seen = picture("about:blank")
@@ -99,3 +111,52 @@ def test_the_live_view_is_pictured(picture, client):
     seen.wait("[data-chart=whatif][data-steps='4'][data-pending=no]")
     seen.page.evaluate("() => document.activeElement.blur()")
     seen.take("whatif")
+
+
+def test_the_sessions_are_pictured(picture, client):
+    """Of a model that many series use, each as far as it has come."""
+    open_sessions(client)
+    seen = picture(f"sessions/{pictured.MODEL}")
+    seen.wait("[data-session=meter-01]")
+    seen.take("sessions")
+
+
+def test_the_models_are_pictured(picture):
+    """What was published, and how good it was."""
+    seen = picture(f"models/{pictured.MODEL}")
+    seen.wait("table[data-metric=mase]")
+    seen.take("models")
+
+
+def test_the_health_is_pictured(picture, client):
+    """While rows come."""
+    seen = picture("health")
+    seen.wait("[data-figure=rows]")
+    _, values = pictured.series()
+    with client.stream(pictured.MODEL) as stream:
+        for number in range(NUM_SEEN):
+            stream.forecast(
+                {f"{name}-{number % 7}": value for name, value in zip(SITES, values, strict=False)}
+            )
+            if number % 20 == 0:
+                with seen.page.expect_response(lambda response: response.url.endswith("/api/health")):
+                    pass
+    seen.wait("[data-histogram=batch_rows] tbody tr")
+    seen.wait(".chart canvas")
+    seen.take("health")
+
+
+def test_trying_it_is_pictured(picture):
+    """A series of the page's own, half a minute after its start."""
+    seen = picture(f"try/{pictured.MODEL}")
+    seen.wait("[data-panel=series] [data-summary]")
+    seen.page.get_by_role("button", name="Start").click()
+    seen.wait("[data-status]:has-text('Streaming')")
+    seen.page.get_by_role("button", name="50").click()
+    seen.wait("[data-figure=error] .value:not(:has-text('\\N{EN DASH}'))")
+    seen.wait("[data-chart=try][data-rows]")
+    seen.page.get_by_role("button", name="Stop").click()
+    seen.page.evaluate("() => document.activeElement.blur()")
+    seen.take("try")
+    seen.page.get_by_role("button", name="Delete the session").click()
+    seen.wait("[data-panel=series]")
