@@ -1,6 +1,7 @@
 """Errors of every command: one line that says what was wrong, and what to do next."""
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from cli.main import COMMANDS, app
@@ -48,6 +49,13 @@ WRONG = [
     (("diagnose", "--data", "series.csv", "--cell", "lstn"), "'lstn'", "expected one of"),
     (("demo", "--data", "words.csv"), "found columns a, b", "expected a column of dates"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def own_logs():
+    """`serve` sends this process' log lines to its own standard error, which is closed when it has ended."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")
