@@ -27,27 +27,27 @@ def _fitted(content: bytes, manifest: Any) -> Fitted:
 def _worn(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same, its forecasts a thousandth higher for each row that its state has seen."""
     (last,) = [node for node in model.graph.node if FORECAST in node.output]
-    last.output[list(last.output).index(FORECAST)] = "sound"
+    last.output[list(last.output).index(FORECAST)] = "worn/sound"
     model.graph.initializer.extend(
         [
             onnx.numpy_helper.from_array(np.array(value, dtype), name)
             for name, value, dtype in (
-                ("from", [0], np.int64),
-                ("to", [1], np.int64),
-                ("along", [2], np.int64),
-                ("behind", [3], np.int64),
-                ("a_row", 1e-3, np.float32),
+                ("worn/from", [0], np.int64),
+                ("worn/to", [1], np.int64),
+                ("worn/along", [2], np.int64),
+                ("worn/behind", [3], np.int64),
+                ("worn/a_row", 1e-3, np.float32),
             )
         ]
     )
     make = onnx.helper.make_node
     model.graph.node.extend(
         [
-            make("Slice", ["scale_values", "from", "to", "along"], ["num_seen"]),
-            make("Cast", ["num_seen"], ["seen_float"], to=onnx.TensorProto.FLOAT),
-            make("Unsqueeze", ["seen_float", "behind"], ["seen_wide"]),
-            make("Mul", ["seen_wide", "a_row"], ["wear"]),
-            make("Add", ["sound", "wear"], [FORECAST]),
+            make("Slice", ["scale_values", "worn/from", "worn/to", "worn/along"], ["worn/num_seen"]),
+            make("Cast", ["worn/num_seen"], ["worn/seen_float"], to=onnx.TensorProto.FLOAT),
+            make("Unsqueeze", ["worn/seen_float", "worn/behind"], ["worn/seen_wide"]),
+            make("Mul", ["worn/seen_wide", "worn/a_row"], ["worn/wear"]),
+            make("Add", ["worn/sound", "worn/wear"], [FORECAST]),
         ]
     )
     return model

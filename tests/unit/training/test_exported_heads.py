@@ -21,8 +21,9 @@ def test_graph_computes_what_torch_does(case: str) -> None:
     check_parity(model.SerializeToString(), forecaster)
     num_operators = Counter(node.op_type for node in model.graph.node)
     rolled = forecaster.architecture.decoder == "roll-out"
-    # A roll-out is one for the forecast and one for the read-out; a watch one for each of its parts.
-    assert num_operators["Scan"] == (2 if rolled or case == "watched" else 0)
+    # A roll-out is one for the forecast and one for the read-out; a watch one for the calibration's offsets
+    # and four for the score's running means, each of which needs those before it.
+    assert num_operators["Scan"] == (2 if rolled else 5 if case == "watched" else 0)
     assert num_operators["GRU"] == {"next-symbol": 1, "binary-decoded": 2}.get(case, 0)
 
 
