@@ -44,7 +44,7 @@ def train(settings: TrainSettings, *, progress: bool = False) -> Published:
     """
     dataset = read(settings)
     learned = LearnedEpochs()
-    forecaster = fit(settings, dataset, progress=progress, watchers=[learned])
+    forecaster = fit(settings, dataset, progress=progress, watchers=[learned] if settings.refit else [])
     content, manifest = export(settings, dataset, forecaster, progress=progress)
     check_gates(settings.gates, manifest.backtest)
     if settings.refit:

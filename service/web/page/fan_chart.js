@@ -1,32 +1,19 @@
 /** The chart of a regression's stream: the line that came, the fan that is expected, ghosts of what was expected. */
 
+import { Chart } from "./chart.js";
 import { drawFan, extent } from "./fan.js";
 import { drawAnomalies, drawSpans } from "./marks.js";
-import { Plot } from "./plot.js";
 import { ANOMALY, anomalies } from "./series_log.js";
 
 const MAX_GHOSTS = 12;
 
-export class FanChart {
+export class FanChart extends Chart {
   /** @param {import("./series_log.js").SeriesLog} log drawn as it is whenever `request` was called. */
   constructor(root, log, { label }) {
+    super(root, { label });
     this.log = log;
     this.num_rows = 100;
-    this.onPoint = () => {};
-    this.plot = new Plot(root, this, { label });
     this._rows = [];
-  }
-
-  start() {
-    return this.plot.start();
-  }
-
-  request() {
-    this.plot.request();
-  }
-
-  destroy() {
-    this.plot.destroy();
   }
 
   /** See `Plot`. */

@@ -1,31 +1,18 @@
 /** The chart of a model that gives probabilities of labels: how they share each step, and which label came. */
 
+import { Chart } from "./chart.js";
 import { drawSpans } from "./marks.js";
 import { LABEL_COLOURS, faint } from "./palette.js";
-import { Plot } from "./plot.js";
 
 /** The strip of labels that came, above the shares of 1: where it begins and ends. */
 const STRIP = [1.02, 1.06];
 
-export class LabelChart {
+export class LabelChart extends Chart {
   /** As `FanChart`. */
   constructor(root, log, { label }) {
+    super(root, { label, share: true });
     this.log = log;
     this.num_rows = 100;
-    this.onPoint = () => {};
-    this.plot = new Plot(root, this, { label, share: true });
-  }
-
-  start() {
-    return this.plot.start();
-  }
-
-  request() {
-    this.plot.request();
-  }
-
-  destroy() {
-    this.plot.destroy();
   }
 
   /** See `Plot`. */

@@ -1,14 +1,14 @@
 /** The chart of "what if": what came, what is expected, what somebody supposes, and what would be expected then. */
 
+import { Chart } from "./chart.js";
 import { drawFan, extent } from "./fan.js";
 import { fanOf, lineOf } from "./fan_chart.js";
 import { drawSpans } from "./marks.js";
-import { Plot } from "./plot.js";
 
 const NUM_ROWS = 60;
 const HANDLE_PX = 6;
 
-export class ScenarioChart {
+export class ScenarioChart extends Chart {
   /**
    * @param {Object} scenario {log, stands, values: number[], supposed: {values: number[], forecast: Float64Array}|null}:
    *   the rows that were seen, the session when it was copied, the target at the next steps, and the forecast after
@@ -16,27 +16,14 @@ export class ScenarioChart {
    * @param {{onSuppose: function(number, number)}} told a step, from 0, and the value it was dragged to.
    */
   constructor(root, scenario, { label, onSuppose }) {
+    super(root, { label });
     this._root = root;
     this._scenario = scenario;
     this._onSuppose = onSuppose;
     this._step = null;
-    this.onPoint = () => {};
-    this.plot = new Plot(root, this, { label });
     root.addEventListener("pointerdown", (event) => this._grasp(event));
     root.addEventListener("pointermove", (event) => this._drag(event));
     for (const end of ["pointerup", "pointercancel"]) root.addEventListener(end, () => (this._step = null));
-  }
-
-  start() {
-    return this.plot.start();
-  }
-
-  request() {
-    this.plot.request();
-  }
-
-  destroy() {
-    this.plot.destroy();
   }
 
   /** See `Plot`. */

@@ -1,30 +1,21 @@
 /** Rows a second over the last two minutes. */
 
+import { Chart } from "../chart.js";
 import { number } from "../format.js";
 import { faint } from "../palette.js";
-import { Plot } from "../plot.js";
 
 const SHOWN_S = 120;
 
-export class RateChart {
+export class RateChart extends Chart {
   constructor(root) {
+    super(root, { label: "Rows a second over the last two minutes. The arrow keys read single seconds." });
     this._points = [];
-    this.plot = new Plot(root, this, { label: "Rows a second over the last two minutes. The arrow keys read single seconds." });
-    this.onPoint = () => {};
-  }
-
-  start() {
-    return this.plot.start();
-  }
-
-  destroy() {
-    this.plot.destroy();
   }
 
   /** @param {{at_s: number, value: number}[]} points */
   show(points) {
     this._points = points;
-    this.plot.request();
+    this.request();
   }
 
   /** See `Plot`. */
