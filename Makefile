@@ -3,10 +3,13 @@
 #   PYTHON=python3.12   the interpreter that makes .venv (3.11 or newer)
 #   DATA=file.csv       another series for the demonstration; for `make accuracy` the folder of its data
 #   ARGS="..."          further options of the command, or of pytest for `make test`
+#   WORKERS=3           files of tests that run side by side; 0 runs all in one process, as a debugger wants it
 
 PYTHON ?= python3
 DATA ?=
 ARGS ?=
+# One more than the cores of a small machine: tests of servers wait more than they work.
+WORKERS ?= 3
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -63,7 +66,7 @@ $(KUSTOMIZE): scripts/install-kustomize.sh | $(INSTALLED)
 # The slowest comes last, so that pytest's summary is the last line.
 .PHONY: test
 test: $(INSTALLED) debian $(TRITON) $(KUSTOMIZE) lint types imports check-stubs ## Run every check and every test
-	$(BIN)/pytest --no-header $(ARGS)
+	$(BIN)/pytest --no-header --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style: ruff, buf

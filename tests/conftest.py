@@ -1,5 +1,7 @@
 """Fixtures that several kinds of tests share."""
 
+import signal
+
 import pytest
 import torch
 
@@ -9,6 +11,11 @@ from tests import model_files
 # Networks of eight units have no work for a second thread, which spins while it waits: on a busy machine at
 # several times the CPU.
 torch.set_num_threads(1)
+
+# A shell lets its background jobs ignore Ctrl-C, and all that they start: commands that tests interrupt would
+# never end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
