@@ -25,7 +25,7 @@ OPEN = Target(
 TARGETS = (CLOSED, OPEN)
 _OPEN_WITHIN_S = 20.0
 # Of a difference of hundredths: many short pairs, so that little drifts between two of them.
-_PAIRS_A_REPEAT = 4
+_PAIRS_A_REPEAT = 12
 _WATCHED = "n0"
 
 

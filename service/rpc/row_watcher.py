@@ -69,7 +69,7 @@ class RowWatcher:
             if not isinstance(row, ToldRow) or row.model.version != self._version:
                 break
             self._waiting.popleft()
-            response.rows.append(self._message(row))
+            self._add(response, row)
         return response
 
     async def _gather(self) -> None:
@@ -88,8 +88,8 @@ class RowWatcher:
         self._waiting.append(told)
         self._news.set()
 
-    def _message(self, row: ToldRow) -> pb.WatchedRow:
-        message = pb.WatchedRow(
+    def _add(self, response: pb.WatchRowsResponse, row: ToldRow) -> None:
+        message = response.rows.add(
             position=row.position,
             time_us=row.time_us,
             values=row.values.tolist(),
@@ -102,4 +102,3 @@ class RowWatcher:
             position, tail = row.score
             message.anomaly_score.quantile_position = position
             message.anomaly_score.tail_probability = tail
-        return message

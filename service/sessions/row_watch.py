@@ -23,8 +23,8 @@ from service.tenant import tenant_of
 MAX_OF_EACH, MAX_WATCHES = 64, 256
 # So much earlier than its pace says a row is told, where the ones before it were far apart.
 _AHEAD_S = 0.2
-# A row that was not due is told so long after it might have been. Of a stream that goes on a batch tells the next
-# one before, at the cost of no batch's turn.
+# A row that was not due is told so long after it might have been. Of a stream that goes on, a batch has told
+# the next one before: at no turn of its own.
 _LULL_S = 0.1
 
 
@@ -162,9 +162,13 @@ class RowWatches:
         if not slots:
             return []
         if len(slots) == 1:
-            found = np.flatnonzero(batch.slots == next(iter(slots)))
+            is_watched = batch.slots == next(iter(slots))
         else:
-            found = np.flatnonzero(np.isin(batch.slots, np.array(list(slots), np.int64)))
+            is_watched = np.isin(batch.slots, np.array(list(slots), np.int64))
+        # Most batches have none of them.
+        if not is_watched.any():
+            return []
+        found = np.flatnonzero(is_watched)
         return [
             self._watched(batch, planned, entry, slots[batch.slots.item(entry)])
             for entry in found.tolist()

@@ -6,7 +6,7 @@ The library takes three microseconds for each number that it writes, and a forec
 import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -57,17 +57,19 @@ def render(message: Message) -> str:
 
 
 def _repeated(values: Sequence[Any], field: FieldDescriptor) -> str:
-    if field.cpp_type in _FLOATS and len(values) and all(map(math.isfinite, values)):
-        return f"[{','.join(_numbers(values, field))}]"
+    # The sum of finite numbers may be infinite: then each is looked at, and written alike.
+    if field.cpp_type in _FLOATS and len(values) and math.isfinite(sum(values)):
+        return f"[{_numbers(values, field)}]"
     return f"[{','.join(_one(value, field) for value in values)}]"
 
 
-def _numbers(values: Sequence[float], field: FieldDescriptor) -> Iterable[str]:
+def _numbers(values: Sequence[float], field: FieldDescriptor) -> str:
+    """Finite numbers with commas between."""
     if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
-        return map(repr, values)
+        return ",".join(map(repr, values))
     if len(values) > _FEW:
-        return map("%.9g".__mod__, values)
-    return map(str, np.array(values, np.float32))
+        return ("%.9g," * len(values))[:-1] % tuple(values)
+    return ",".join(map(str, np.array(values, np.float32)))
 
 
 def _one(value: Any, field: FieldDescriptor) -> str:
@@ -75,7 +77,7 @@ def _one(value: Any, field: FieldDescriptor) -> str:
         return render(value)
     if field.cpp_type in _FLOATS:
         if math.isfinite(value):
-            return next(iter(_numbers([value], field)))
+            return _numbers([value], field)
         return '"NaN"' if math.isnan(value) else '"Infinity"' if value > 0 else '"-Infinity"'
     if field.cpp_type in _LONG:
         return f'"{value}"'
