@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,9 +50,9 @@ def check(
     from service.store import maintenance
 
     with _refusals("check", as_json):
-        found = maintenance.check(file, repair)
+        found = maintenance.check(file, repair, _watching)
         if found.num_repaired:
-            found = replace(maintenance.check(file), num_repaired=found.num_repaired)
+            found = replace(maintenance.check(file, watching=_watching), num_repaired=found.num_repaired)
     if as_json:
         _print_json(file, is_whole=found.is_whole, **asdict(found))
     else:
@@ -65,8 +65,9 @@ def check(
 def compact(file: File, as_json: Json = False) -> None:
     """Give the space of ended sessions back to the file system; no server may have the file."""
     from service.store import maintenance
+    from training.progress_bar import pulse
 
-    with _refusals("compact", as_json):
+    with _refusals("compact", as_json), pulse("compact"):
         done = maintenance.compact(file)
     if as_json:
         _print_json(file, **asdict(done))
@@ -78,8 +79,9 @@ def compact(file: File, as_json: Json = False) -> None:
 def migrate(file: File, as_json: Json = False) -> None:
     """Bring a file of an earlier version to the format of this one; no server may have it."""
     from service.store import maintenance
+    from training.progress_bar import pulse
 
-    with _refusals("migrate", as_json):
+    with _refusals("migrate", as_json), pulse("migrate"):
         done = maintenance.migrate(file)
     if as_json:
         _print_json(file, **asdict(done))
@@ -87,6 +89,19 @@ def migrate(file: File, as_json: Json = False) -> None:
         print(f"{file}: format {done.version_after}, nothing to do")
     else:
         print(f"{file}: format {done.version_before} before, {done.version_after} now")
+
+
+@contextlib.contextmanager
+def _watching(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """See `maintenance.Watching`."""
+    from training.progress_bar import progress_bar, pulse
+
+    if total is None:
+        with pulse(what):
+            yield lambda _: None
+    else:
+        with progress_bar(what, total, "sessions") as advance:
+            yield advance
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Column
@@ -91,3 +92,13 @@ def progress_bar(what: str, total: int | None, units: str, *, is_shown: bool = T
         task = bar.add_task("", total=total)
         yield lambda num: bar.advance(task, num)
         bar.update(task, total=bar.tasks[task].completed)
+
+
+@contextmanager
+def pulse(what: str) -> Iterator[None]:
+    """For the time of a block, that it goes on and since when: of work whose end nobody knows."""
+    columns = (TextColumn(what), BarColumn(bar_width=10, table_column=_WHOLE), TimeElapsedColumn(_WHOLE))
+    is_shown = sys.stderr.isatty()
+    with Progress(*columns, console=Console(file=sys.stderr), disable=not is_shown, transient=True) as bar:
+        bar.add_task("", total=None)
+        yield

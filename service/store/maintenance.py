@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,10 @@ from service.errors import StoreRefused
 from service.store import sqlite_journal, sqlite_records, sqlite_recovery, sqlite_schema
 from service.store.sqlite_file import SqliteFile, reason
 from service.store.sqlite_mark import Mark
+
+# Shows how far something is: what is read, and of how many sessions where they are counted; the block that it
+# spans is given what tells of more of them.
+Watching = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 
 # What brings a file from a format to the next one, in the transaction that says so.
 _STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
@@ -75,7 +79,11 @@ class Migrated:
     version_after: int
 
 
-def check(path: Path, repair: bool = False) -> Checked:
+def _unwatched(_what: str, _total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda _: None)
+
+
+def check(path: Path, repair: bool = False, watching: Watching = _unwatched) -> Checked:
     """Read all of a file and say what is damaged.
 
     Args:
@@ -89,8 +97,11 @@ def check(path: Path, repair: bool = False) -> Checked:
     with _opened(path) as file:
         with file.reading() as connection:
             version = sqlite_schema.version(connection)
-            damage = _structure(connection)
-            reports = [_report(connection, file.mark, model, name) for model, name in _models(connection)]
+            with watching("structure", None):
+                damage = _structure(connection)
+            reports = [
+                _report(connection, file.mark, model, name, watching) for model, name in _models(connection)
+            ]
         num_repaired = 0
         if repair:
             with file.writing() as connection:
@@ -167,16 +178,20 @@ def _structure(connection: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(line for line in said if line != "ok")
 
 
-def _report(connection: sqlite3.Connection, mark: Mark, model: int, name: str) -> ModelReport:
+def _report(
+    connection: sqlite3.Connection, mark: Mark, model: int, name: str, watching: Watching
+) -> ModelReport:
     first, last = sqlite_journal.bounds(connection, model)
     found = list(sqlite_journal.read(connection, model, first, last))
     lost = [each for each in found if each.keys is None]
-    faults = dict(_told_faults(connection, model))
+    num_sessions = sqlite_records.count(connection, model)
+    with watching(name, num_sessions) as advance:
+        faults = dict(_told_faults(connection, model, advance))
     if not lost:
         faults |= {row.session_id: why for row, why in sqlite_recovery.scan(connection, model).faults}
     return ModelReport(
         model=name,
-        num_sessions=sqlite_records.count(connection, model),
+        num_sessions=num_sessions,
         num_journal_batches=len(found),
         num_journal_rows=sum(len(each.batch.rows) for each in found if each.batch is not None),
         num_lost_batches=max(mark.read(model) - last, 0),
@@ -185,10 +200,12 @@ def _report(connection: sqlite3.Connection, mark: Mark, model: int, name: str) -
     )
 
 
-def _told_faults(connection: sqlite3.Connection, model: int) -> Iterator[tuple[str, str]]:
+def _told_faults(
+    connection: sqlite3.Connection, model: int, advance: Callable[[int], None]
+) -> Iterator[tuple[str, str]]:
     # Where the index is damaged too, `damage` says so.
     with suppress(sqlite3.DatabaseError):
-        yield from sqlite_records.faults(connection, model)
+        yield from sqlite_records.faults(connection, model, advance)
 
 
 def _give_up(connection: sqlite3.Connection, model: int) -> int:

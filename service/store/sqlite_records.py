@@ -3,7 +3,7 @@
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -144,8 +144,14 @@ def find_keys(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[R
             yield from _readable(connection, some)
 
 
-def faults(connection: sqlite3.Connection, model: int) -> Iterator[tuple[str, str]]:
-    """Ids of sessions that cannot be loaded, and why; read as far as the index of ids can be."""
+def faults(
+    connection: sqlite3.Connection, model: int, advance: Callable[[int], None]
+) -> Iterator[tuple[str, str]]:
+    """Ids of sessions that cannot be loaded, and why; read as far as the index of ids can be.
+
+    Args:
+        advance: is told how many more were read.
+    """
     after = b""
     while found := connection.execute(
         "SELECT id, key FROM sessions WHERE model = ? AND id > ? ORDER BY id LIMIT ?",
@@ -156,6 +162,7 @@ def faults(connection: sqlite3.Connection, model: int) -> Iterator[tuple[str, st
             why = rows[key].fault if key in rows else "the file is damaged where the session is"
             if why is not None:
                 yield session_id.decode(errors="replace"), why
+        advance(len(found))
         after = found[-1][0]
 
 

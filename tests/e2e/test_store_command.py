@@ -12,6 +12,8 @@ import pytest
 
 import statecast
 from tests.server_process import clean_environment, serving
+from tests.terminal import Terminal
+from tests.terminal import statecast as statecast_command
 
 LIMIT_S = 60
 PAGE = 4096
@@ -66,6 +68,16 @@ def test_a_file_that_a_server_has_is_refused(killed):
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"statecast store {command}: ")
         assert "another process has it" in done.stderr
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(file):
+    """The sessions read, of how many; a run whose end nobody knows shows that it goes on."""
+    with Terminal(statecast_command("store", "check", file), columns=80) as terminal:
+        terminal.expect("structure", "gru .*40/40", "gru: 40 sessions")
+        assert terminal.end() == 0
+    with Terminal(statecast_command("store", "compact", file), columns=80) as terminal:
+        terminal.expect("compact .*0:00:0", "bytes before")
+        assert terminal.end() == 0
 
 
 def test_a_killed_servers_file_is_whole(file):
