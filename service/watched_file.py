@@ -1,20 +1,16 @@
-"""A file that is read again when it changes."""
+"""A file that is looked at again every second."""
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import structlog
-
 from service.clock import Clock
 from service.errors import InvalidSettings
-
-_log = structlog.get_logger()
+from service.reread_files import RereadFiles
 
 # How old our knowledge of the file may be where nothing says that it has changed.
 _LOOK_EVERY_S = 1.0
-_Stamp = tuple[int, int, int]
-_Content = TypeVar("_Content", bound=Sized)
+_Content = TypeVar("_Content")
 
 
 class WatchedFile(Generic[_Content]):
@@ -35,46 +31,24 @@ class WatchedFile(Generic[_Content]):
         """
         self._setting, self._path, self._parse, self._made_by = setting, path, parse, made_by
         self._clock = clock
-        self._stamp: _Stamp | None = self._look()
-        self._content = self._read()
+        self._file = RereadFiles(setting.replace("_", " "), [path], self._read)
         self._looked_at_s = clock.monotonic_s()
 
     def content(self) -> _Content:
         """As it was within the last second."""
         if self._clock.monotonic_s() - self._looked_at_s >= _LOOK_EVERY_S:
             self.look_again()
-        return self._content
+        return self._file.content
 
     def look_again(self) -> None:
         """At once, because something says that the file has changed."""
         self._looked_at_s = self._clock.monotonic_s()
-        before, self._stamp = self._stamp, None
-        what = self._setting.replace("_", " ")
-        try:
-            self._stamp = self._look()
-            if self._stamp == before:
-                return
-            self._content = self._read()
-            _log.info(f"{what} read again", path=str(self._path), num_entries=len(self._content))
-        except InvalidSettings as error:
-            # Said once, not at each look.
-            if before is not None:
-                _log.error(f"{what} are kept as they were", reason=str(error))
-
-    def _look(self) -> _Stamp:
-        try:
-            found = self._path.stat()
-        except OSError as error:
-            raise self._unreadable(error) from error
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        self._file.have_changed()
 
     def _read(self) -> _Content:
         try:
             content = self._path.read_bytes()
         except OSError as error:
-            raise self._unreadable(error) from error
+            reason = f"{error.strerror}; `{self._made_by}` makes one"
+            raise InvalidSettings(f"{self._setting}: cannot read {self._path}: {reason}") from error
         return self._parse(content)
-
-    def _unreadable(self, error: OSError) -> InvalidSettings:
-        reason = f"{error.strerror}; `{self._made_by}` makes one"
-        return InvalidSettings(f"{self._setting}: cannot read {self._path}: {reason}")

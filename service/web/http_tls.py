@@ -3,12 +3,8 @@
 import ssl
 from pathlib import Path
 
-import structlog
-
 from service.errors import InvalidSettings
-
-_log = structlog.get_logger()
-_Stamp = tuple[tuple[int, int, int], ...]
+from service.reread_files import RereadFiles
 
 
 class HttpCertificate:
@@ -25,32 +21,21 @@ class HttpCertificate:
             InvalidSettings: one cannot be read, or the key is not the certificate's.
         """
         self._cert, self._key = cert, key
-        self._stamp: _Stamp | None = None
-        self.context = self._read()
-        self._newest = self.context
+        self._files = RereadFiles("http certificate", [cert, key], self._read)
+        self.context = self._files.content
         # Called in every handshake, also of those who name no server.
         self.context.sni_callback = self._handshake
 
     def _handshake(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         """Where what is new cannot be used, what there was goes on."""
-        try:
-            if self._look() != self._stamp:
-                self._newest = self._read()
-                _log.info("http certificate read again", path=str(self._cert))
-        except (InvalidSettings, OSError) as error:
-            _log.error("the http certificate is kept as it was", reason=str(error))
-        if self._newest is not self.context:
-            connection.context = self._newest
-
-    def _look(self) -> _Stamp:
-        found = [file.stat() for file in (self._cert, self._key)]
-        return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+        self._files.have_changed()
+        if self._files.content is not self.context:
+            connection.context = self._files.content
 
     def _read(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            self._stamp = self._look()
             # An empty password, so that a key that wants one is refused in place of asked about.
             context.load_cert_chain(self._cert, self._key, password="")
         except (OSError, ValueError) as error:

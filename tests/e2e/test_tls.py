@@ -98,7 +98,7 @@ def test_a_certificate_is_read_again_when_it_changes(repository, authority):
             assert running.wait_for("certificate read again")
             files[1].write_text("no key")
             assert certificate_of(running) == new
-            assert "rotating.key" in running.wait_for("the certificate is kept as it was")["reason"]
+            assert "rotating.key" in running.wait_for("certificate kept as before")["reason"]
             authority.sign("newest", file="rotating")
             assert certificate_of(running) == files[0].read_text().split() != new
             assert client.models()

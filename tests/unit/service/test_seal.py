@@ -171,7 +171,7 @@ def test_a_broken_file_leaves_the_keys_there_were(broken, keys, seals, clock, ca
         clock.now_s += 2
         assert seals.open(sealed, "s").position == 5
     log = "".join(capsys.readouterr())
-    assert log.count("seal keys are kept as they were") == 1
+    assert log.count("seal keys kept as before") == 1
     newest = new_key()
     _write(keys, newest, before.split()[-1])
     clock.now_s += 2

@@ -75,7 +75,7 @@ def test_a_file_that_changes_is_read_again(tmp_path, clock, capsys):
     for _ in range(3):
         clock.now_s += 2
         assert found.find(SECRET)
-    assert "".join(capsys.readouterr()).count("kept as they were") == 1
+    assert "".join(capsys.readouterr()).count("kept as before") == 1
     path.write_text(entry_of("another-token-of-length", "bolt", Role.PREDICT))
     clock.now_s += 2
     assert found.find(SECRET) is None
