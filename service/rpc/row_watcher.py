@@ -1,9 +1,8 @@
 """What one caller is told of one session's rows."""
 
 import asyncio
-from collections import deque
 
-from service.errors import Draining
+from service.rpc.inbox import Inbox
 from service.sessions.info import SessionEvent, SessionInfo
 from service.sessions.row_watch import ToldRow
 from statecast.v1 import forecast_pb2
@@ -20,12 +19,10 @@ class RowWatcher:
     """Rows and events in order, for a caller who may read more slowly than they come."""
 
     def __init__(self) -> None:
-        self._waiting: deque[ToldRow | tuple[SessionEvent, SessionInfo]] = deque()
+        self._inbox: Inbox[ToldRow | tuple[SessionEvent, SessionInfo]] = Inbox(MAX_WAITING)
         self._num_skipped = self._num_missing = 0
         self._version = 0
         self._next_s = float("-inf")
-        self._is_over = False
-        self._news = asyncio.Event()
 
     def row(self, row: ToldRow) -> None:
         """See `row_watch.Listener`."""
@@ -37,8 +34,7 @@ class RowWatcher:
 
     def end(self) -> None:
         """The server is going away: what waits is told, then no more."""
-        self._is_over = True
-        self._news.set()
+        self._inbox.end()
 
     async def next(self) -> pb.WatchRowsResponse:
         """The next rows, of one version of the model, or the next event.
@@ -46,15 +42,12 @@ class RowWatcher:
         Raises:
             Draining: `end` was called, and there is none.
         """
-        while not self._waiting:
-            if self._is_over:
-                raise Draining
-            self._news.clear()
-            await self._news.wait()
+        await self._inbox.wait()
         await self._gather()
-        first = self._waiting[0]
+        waiting = self._inbox.items
+        first = waiting[0]
         if not isinstance(first, ToldRow):
-            self._waiting.popleft()
+            waiting.popleft()
             self._num_skipped = self._num_missing = 0
             event, info = first
             # The events' numbers are the wire's.
@@ -64,29 +57,26 @@ class RowWatcher:
             self._version = first.model.version
             response.quantile_levels.extend(first.model.manifest.quantile_levels)
             response.labels.extend(first.model.manifest.labels)
-        while self._waiting:
-            row = self._waiting[0]
+        while waiting:
+            row = waiting[0]
             if not isinstance(row, ToldRow) or row.model.version != self._version:
                 break
-            self._waiting.popleft()
+            waiting.popleft()
             self._add(response, row)
         return response
 
     async def _gather(self) -> None:
         """Let more come where the message before was a moment ago: a message costs what a call costs."""
         loop = asyncio.get_running_loop()
-        if not self._is_over and (wait_s := self._next_s - loop.time()) > 0:
+        if not self._inbox.is_over and (wait_s := self._next_s - loop.time()) > 0:
             await asyncio.sleep(wait_s)
         self._next_s = loop.time() + _GATHER_S
 
     def _put(self, told: ToldRow | tuple[SessionEvent, SessionInfo]) -> None:
-        if len(self._waiting) == MAX_WAITING:
-            left_out = self._waiting.popleft()
-            if isinstance(left_out, ToldRow):
-                self._num_skipped += 1 + left_out.num_skipped
-                self._num_missing += left_out.num_missing
-        self._waiting.append(told)
-        self._news.set()
+        left_out = self._inbox.put(told)
+        if isinstance(left_out, ToldRow):
+            self._num_skipped += 1 + left_out.num_skipped
+            self._num_missing += left_out.num_missing
 
     def _add(self, response: pb.WatchRowsResponse, row: ToldRow) -> None:
         message = response.rows.add(

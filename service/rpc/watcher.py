@@ -1,9 +1,6 @@
 """What one caller is told of sessions."""
 
-import asyncio
-from collections import deque
-
-from service.errors import Draining
+from service.rpc.inbox import Inbox
 from service.rpc.session_message import session_message
 from service.sessions.info import SessionEvent, SessionInfo
 from statecast.v1 import session_pb2 as pb
@@ -17,25 +14,17 @@ class Watcher:
 
     def __init__(self, model: str, prefix: str) -> None:
         self._model, self._prefix = model, prefix
-        self._events: deque[tuple[SessionEvent, SessionInfo]] = deque()
+        self._inbox: Inbox[tuple[SessionEvent, SessionInfo]] = Inbox(MAX_EVENTS)
         self._num_missed = 0
-        self._is_over = False
-        self._news = asyncio.Event()
 
     def tell(self, event: SessionEvent, info: SessionInfo) -> None:
         """Something happened to a session."""
-        if not info.session_id.startswith(self._prefix):
-            return
-        if len(self._events) == MAX_EVENTS:
-            self._events.popleft()
+        if info.session_id.startswith(self._prefix) and self._inbox.put((event, info)) is not None:
             self._num_missed += 1
-        self._events.append((event, info))
-        self._news.set()
 
     def end(self) -> None:
         """The server is going away: what waits is told, then no more."""
-        self._is_over = True
-        self._news.set()
+        self._inbox.end()
 
     async def next(self) -> pb.WatchSessionsResponse:
         """The next event.
@@ -43,12 +32,8 @@ class Watcher:
         Raises:
             Draining: `end` was called, and there is none.
         """
-        while not self._events:
-            if self._is_over:
-                raise Draining
-            self._news.clear()
-            await self._news.wait()
-        event, info = self._events.popleft()
+        await self._inbox.wait()
+        event, info = self._inbox.items.popleft()
         num_missed, self._num_missed = self._num_missed, 0
         session = session_message(self._model, info)
         # The events' numbers are the wire's.
