@@ -35,7 +35,7 @@ export class LivePanel {
     if (this._anomalies) {
       const found = anomalies(log.rows, ANOMALY);
       const num_rows = found.reduce((sum, { rows }) => sum + rows.length, 0);
-      this._anomalies.show(integer(found.length), "", `${num_rows ? `${integer(num_rows)} rows ` : ""}of tail probability at most ${ANOMALY}; now ${number(last?.tail, 2)}`);
+      this._anomalies.show(integer(found.length), "", `${num_rows ? `${integer(num_rows)} ${num_rows === 1 ? "row" : "rows"} ` : ""}of tail probability at most ${ANOMALY}; now ${number(last?.tail, 2)}`);
     }
     text(this._since, `Figures count ${sinceWords(log.since_ms)}.`);
   }
