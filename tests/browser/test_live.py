@@ -108,7 +108,8 @@ def test_anomalies_are_marked(visit, client):
     # They follow one another: one thing happened.
     shown = drawn(seen, 312)
     assert (shown["odd"], shown["anomalies"]) == (num, 1)
-    seen.page.locator("[data-figure=anomalies] .more", has_text=f"{num} rows of tail probability").wait_for()
+    rows = "row" if num == 1 else "rows"
+    seen.page.locator("[data-figure=anomalies] .more", has_text=f"{num} {rows} of tail").wait_for()
     assert figure(seen, "anomalies")[0] == "1"
 
 

@@ -1,5 +1,6 @@
 """What `statecast serve` says when it starts, and when it cannot."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -100,10 +101,11 @@ def test_the_first_screen_tells_what_is_served(repository):
         "y, temperature",
         "4 steps x 3 levels",
         "device cpu",
-        "1 thread",
         "statecast stream",
     ):
         assert text in screen
+    # As many as were fastest when it was measured: on a busy machine not always the same.
+    assert re.search(r"\b[1-9]\d* threads?\b", screen)
     assert process.returncode == 0, rest
 
 
