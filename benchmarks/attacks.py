@@ -90,12 +90,15 @@ def _connect(address: str) -> socket.socket:
 
 
 def idle(address: str, num: int) -> Iterator[None]:
-    """Connections that say hello, and no more."""
+    """Connections that say hello, are greeted, and then say no more."""
     held = []
     for _ in range(num):
         connection = _connect(address)
         connection.sendall(HELLO)
         held.append(connection)
+    # Connecting is over before the server has taken note: until then they are not idle.
+    for connection in held:
+        connection.recv(1)
     while True:
         yield
 

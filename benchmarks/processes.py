@@ -117,6 +117,10 @@ class Process:
                     total += int(line.split()[1]) * 1024
         return total
 
+    def num_files(self) -> int:
+        """Files, connections among them, that the process and its children have open."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self._family())
+
     def cpu_s(self) -> float:
         """Processor time that the process and its children have used."""
         return sum(map(cpu_s, self._family()))

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from benchmarks.attacks import KINDS
 from benchmarks.bench import Bench
 from benchmarks.lanes import Lanes
-from benchmarks.load import open_loop
+from benchmarks.load import CutOff, open_loop
 from benchmarks.measure import Outcome, Pairs, Target
 from benchmarks.processes import ROOT
 from benchmarks.traffic import STREAM_PATH, SmallFrames
@@ -27,6 +28,7 @@ MEMORY = Target(
 )
 TARGETS = (*_WAITS.values(), MEMORY)
 _NUM_LANES, _FRAME, _PER_S = 16, 16, 200.0
+_PATIENCE_S = 30.0
 
 
 def run(bench: Bench) -> Iterator[Outcome]:
@@ -49,15 +51,26 @@ def run(bench: Bench) -> Iterator[Outcome]:
             after_bytes = []
             for _ in range(bench.sizes.repeats):
                 for kind in wanted:
+                    num_files = server.num_files()
                     alone_us = p99_us()
                     with _attack(kind, server.address) as num:
                         waits[kind].append((p99_us(), alone_us))
                         held[kind] = {"connections": num, "memory_beside": server.memory_bytes()}
+                    # The next turn is alone only once they are gone.
+                    _wait_until(lambda at_most=num_files: server.num_files() <= at_most)  # type: ignore[misc]
                 after_bytes.append(float(server.memory_bytes()))
         for kind in wanted:
             ours, theirs = zip(*waits[kind], strict=True)
             yield Outcome.of(_WAITS[kind], Pairs(ours, theirs), **held[kind])
         yield Outcome.of(MEMORY, Pairs((after_bytes[-1],), (after_bytes[0],)))
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while not is_so():
+        if time.monotonic() > end:
+            raise CutOff(f"connections of the attack are still open after {_PATIENCE_S:.0f} s")
+        time.sleep(0.05)
 
 
 @contextmanager
