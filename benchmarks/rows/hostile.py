@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.attacks import KINDS
@@ -11,7 +11,7 @@ from benchmarks.bench import Bench
 from benchmarks.lanes import Lanes
 from benchmarks.load import CutOff, open_loop
 from benchmarks.measure import Outcome, Pairs, Target
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, Process
 from benchmarks.traffic import STREAM_PATH, SmallFrames
 
 _WHAT = {
@@ -57,7 +57,7 @@ def run(bench: Bench) -> Iterator[Outcome]:
                         waits[kind].append((p99_us(), alone_us))
                         held[kind] = {"connections": num, "memory_beside": server.memory_bytes()}
                     # The next turn is alone only once they are gone.
-                    _wait_until(lambda at_most=num_files: server.num_files() <= at_most)  # type: ignore[misc]
+                    _wait_for_their_end(server, num_files)
                 after_bytes.append(float(server.memory_bytes()))
         for kind in wanted:
             ours, theirs = zip(*waits[kind], strict=True)
@@ -65,11 +65,13 @@ def run(bench: Bench) -> Iterator[Outcome]:
         yield Outcome.of(MEMORY, Pairs((after_bytes[-1],), (after_bytes[0],)))
 
 
-def _wait_until(is_so: Callable[[], bool]) -> None:
+def _wait_for_their_end(server: Process, num_files: int) -> None:
+    """Until the server has no more files open than before the attack."""
     end = time.monotonic() + _PATIENCE_S
-    while not is_so():
+    while server.num_files() > num_files:
         if time.monotonic() > end:
             raise CutOff(f"connections of the attack are still open after {_PATIENCE_S:.0f} s")
+        # The kernel tells nobody when another process closes a file.
         time.sleep(0.05)
 
 

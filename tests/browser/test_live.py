@@ -109,7 +109,8 @@ def test_anomalies_are_marked(visit, client):
     shown = drawn(seen, 312)
     assert (shown["odd"], shown["anomalies"]) == (num, 1)
     rows = "row" if num == 1 else "rows"
-    seen.page.locator("[data-figure=anomalies] .more", has_text=f"{num} {rows} of tail").wait_for()
+    words = f"{num} {rows} of tail probability"
+    seen.page.locator("[data-figure=anomalies] .more", has_text=words).wait_for()
     assert figure(seen, "anomalies")[0] == "1"
 
 
