@@ -33,6 +33,9 @@ RAW = st.one_of(
     ),
     st.sampled_from([b"\xff\xff\xff\xff", b"\xff\xff\xff\x7fabc", b"\0" * 4096]),
 )
+GOOD_NAMES = st.text("abc/1", min_size=1, max_size=4).map(str.encode)
+# 0 is no sequence at all; negatives are large unsigned ones.
+GOOD_NUMBERS = st.integers(-(2**63), -1) | st.integers(1, 2**63 - 1)
 # More than any refusal or reading of so small a request has reason to take.
 MAX_BYTES = 4 * 2**20
 
@@ -105,21 +108,26 @@ def wild(draw):
 
 @st.composite
 def nearly_right(draw):
-    """A good request, then a little of it changed."""
+    """A good request, or one that a single change made wrong: half of them are to be understood."""
     num, rows = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    change = draw(st.sampled_from(["nothing", "nothing", "nothing", "names", "parameter", "shape"]))
     request = pb.ModelInferRequest()
     values = np.array(draw(st.lists(st.floats(-1e6, 1e6), min_size=num * rows * 2, max_size=num * rows * 2)))
     request.inputs.add(name="x", datatype="FP64", shape=[num, rows, 2])
     request.raw_input_contents.append(values.astype("<f8").tobytes())
     if num > 1 or draw(st.booleans()):
-        names = draw(st.lists(st.binary(min_size=1, max_size=4), min_size=num, max_size=num))
+        # Ids that are empty, given twice or no UTF-8 are among what is wrong with names.
+        each, unique = (st.binary(max_size=4), False) if change == "names" else (GOOD_NAMES, True)
+        names = draw(st.lists(each, min_size=num, max_size=num, unique=unique))
         request.inputs.add(name="sequence_ids", datatype="BYTES", shape=[num, 1])
         request.raw_input_contents.append(b"".join(len(n).to_bytes(4, "little") + n for n in names))
-    else:
+    elif change == "names":
         request.parameters["sequence_id"].CopyFrom(draw(parameters()))
-    for name, value in draw(st.dictionaries(PARAMETER_NAMES, parameters(), max_size=1)).items():
-        request.parameters[name].CopyFrom(value)
-    if draw(st.integers(0, 3)) == 0:
+    else:
+        request.parameters["sequence_id"].int64_param = draw(GOOD_NUMBERS)
+    if change == "parameter":
+        request.parameters[draw(PARAMETER_NAMES)].CopyFrom(draw(parameters()))
+    if change == "shape":
         each = draw(st.sampled_from(list(request.inputs)))
         each.shape[draw(st.integers(0, len(each.shape) - 1))] = draw(SIZES)
     return request
