@@ -2,9 +2,8 @@
 
 from grpc_health.v1 import health
 
-from service.errors import PermissionDenied
 from service.rpc.inference import grpc_service_pb2
-from service.security.caller import CALLER, Role
+from service.security.caller import CALLER, check_operator
 from statecast.v1 import forecast_pb2, model_pb2, session_pb2
 
 _OURS, _INFERENCE = "/statecast.v1.", "/inference.GRPCInferenceService/"
@@ -46,9 +45,5 @@ def check(method: str, *, has_operators: bool) -> None:
     Raises:
         PermissionDenied: not this one.
     """
-    if method not in OPERATE:
-        return
-    if not has_operators:
-        raise PermissionDenied("calls that change what is served are off here (admin_calls)")
-    if CALLER.get().role is not Role.OPERATE:
-        raise PermissionDenied("this call wants the role operate")
+    if method in OPERATE:
+        check_operator(CALLER.get(), has_operators=has_operators)

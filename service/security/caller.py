@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.clock import Clock
+from service.errors import PermissionDenied
 from service.security.rate import RowRate
 from service.tenant import prefix_of
 
@@ -55,6 +56,21 @@ class Caller:
 
     tenant: Tenant
     role: Role
+
+
+def check_operator(caller: Caller, *, has_operators: bool) -> None:
+    """Whether a caller may make a call that is an operator's.
+
+    Args:
+        has_operators: whether anybody may.
+
+    Raises:
+        PermissionDenied: not this one.
+    """
+    if not has_operators:
+        raise PermissionDenied("calls that change what is served are off here (admin_calls)")
+    if caller.role is not Role.OPERATE:
+        raise PermissionDenied("this call wants the role operate")
 
 
 class Tenants:

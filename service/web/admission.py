@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from service.errors import StatecastError, Unauthenticated
+from service.errors import PermissionDenied, StatecastError, Unauthenticated
 from service.security.authenticator import Authenticator
 from service.security.caller import Caller
 from service.web import browsers
@@ -37,9 +37,10 @@ class Admission:
 
 
 def refusal(error: browsers.Refused | StatecastError) -> Response:
-    """The answer to a call that was not admitted."""
-    if isinstance(error, browsers.Refused):
-        return failure(error.status, {"code": "PERMISSION_DENIED", "message": str(error)})
+    """The answer to a call that was not admitted, or is not for its caller."""
+    if isinstance(error, browsers.Refused | PermissionDenied):
+        status = error.status if isinstance(error, browsers.Refused) else 403
+        return failure(status, {"code": "PERMISSION_DENIED", "message": str(error)})
     return failure(401, {"code": "UNAUTHENTICATED", "message": str(error)})
 
 

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from service.errors import StatecastError
-from service.web import browsers, json_message
+from service.errors import PermissionDenied, StatecastError
+from service.web import browsers, json_message, session_rights
 from service.web.admission import HEADERS, Admission, failure, refusal
 from statecast.v1 import forecast_pb2, model_pb2, session_pb2
 
@@ -94,15 +94,17 @@ class Gateway:
         admission: Admission,
         is_ready: Callable[[], bool],
         *,
+        has_operators: bool,
         max_message_bytes: int,
         keep_alive_s: float = 10.0,
     ) -> None:
         """Args:
         target: where the server itself listens for us alone.
+        has_operators: whether anybody may make calls that are an operator's.
         keep_alive_s: between comments on a stream that has nothing to say.
         """
         self._admission, self._is_ready = admission, is_ready
-        self._keep_alive_s = keep_alive_s
+        self._has_operators, self._keep_alive_s = has_operators, keep_alive_s
         self._methods = methods()
         self._channel = grpc.aio.insecure_channel(
             target,
@@ -126,7 +128,7 @@ class Gateway:
 
     async def _call(self, request: Request) -> Response:
         try:
-            await self._admission.admit(request)
+            caller = await self._admission.admit(request)
         except (browsers.Refused, StatecastError) as error:
             return refusal(error)
         method = self._methods.get(request.path_params["name"])
@@ -142,6 +144,10 @@ class Gateway:
             asked = await _maybe_aside(len(body), lambda: json_message.parse(body, method.request))
         except json_message.BadJson as error:
             return failure(400, {"code": "INVALID_ARGUMENT", "message": str(error)})
+        try:
+            session_rights.check(caller, asked, has_operators=self._has_operators)
+        except PermissionDenied as error:
+            return refusal(error)
         metadata = [(key, value) for key in _FORWARDED for value in request.headers.getlist(key)]
         if method.is_stream:
             events = self._events(method, asked, metadata)

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.errors import RateLimited, StatecastError
-from service.security.caller import Role
+from service.security.caller import check_operator
 from service.web.admission import HEADERS, Admission, failure, refusal
 from service.web.browsers import Refused
 
@@ -32,10 +32,7 @@ def routes(registry: CollectorRegistry, admission: Admission) -> list[Route]:
     async def health(request: Request) -> Response:
         try:
             caller = await admission.admit(request)
-            if caller.role is not Role.OPERATE:
-                return failure(
-                    403, {"code": "PERMISSION_DENIED", "message": "this call wants the role operate"}
-                )
+            check_operator(caller, has_operators=True)
             caller.tenant.take(1)
         except RateLimited as error:
             return failure(429, {"code": "RESOURCE_EXHAUSTED", "message": str(error)})

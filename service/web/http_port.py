@@ -78,7 +78,11 @@ class HttpPort:
         hosts = browsers.Hosts(settings.http_address, asks=authenticator.asks)
         admission = Admission(authenticator, hosts)
         self._gateway = Gateway(
-            self.private_target, admission, is_ready, max_message_bytes=settings.max_message_bytes
+            self.private_target,
+            admission,
+            is_ready,
+            has_operators=authenticator.has_operators,
+            max_message_bytes=settings.max_message_bytes,
         )
         charts = {f"vendor/{name}": path for name, path in chart_files().items()}
         return [

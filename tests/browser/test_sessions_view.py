@@ -191,6 +191,36 @@ def test_what_changes_sessions_is_offered_to_operators(visit, guarded, role, is_
     assert bool(re.search("offered to callers with the role operate", dialog.inner_text())) != is_offered
 
 
+def test_who_may_not_end_sessions_ends_those_that_the_page_opened(visit, guarded):
+    """The copies of "what if", each time it is asked, and a try."""
+    who = token_of("acme")
+
+    def ids():
+        with statecast.Client(guarded.address, token=who) as client:
+            return {each.session_id for each in client.sessions("two").list()}
+
+    with statecast.Client(guarded.address, token=who) as client:
+        client.session("two", "mine").forecast([[1.0, 2.0]] * 20)
+    seen = visit("whatif/two/mine", server=guarded)
+    seen.expected.append("status of 401")
+    seen.page.get_by_label("Token").fill(who)
+    seen.page.get_by_role("button", name="Sign in").click()
+    for num in (1, 2):
+        seen.wait(f"[data-chart=whatif][data-answers='{num}']")
+        (first,) = (each for each in ids() if each.endswith(".1") or "~what-if-" in each)
+        assert first.startswith("mine~what-if-")
+        seen.page.get_by_role("spinbutton").first.fill(f"{num}")
+    seen.go("try/two")
+    seen.page.get_by_role("button", name="Start").click()
+    seen.wait("[data-status]:has-text('Streaming')")
+    assert any(each.startswith("try-") for each in ids())
+    with seen.page.expect_response(lambda response: response.url.endswith("/DeleteSession")) as ended:
+        seen.go("live/two")
+    assert ended.value.status == 200
+    while ids() != {"mine"}:
+        pass
+
+
 def test_a_narrow_screen_shows_sessions_without_scrolling_aside(visit, server):
     """What does not fit is in the details."""
     seen = visit("sessions/two", server=server, viewport={"width": 390, "height": 844})

@@ -1,5 +1,6 @@
 """The page's port: its files, its calls, and whom it answers."""
 
+import base64
 import http.client
 import json
 import signal
@@ -34,6 +35,13 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(repository):
     with serving(repository, *FLAGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def guarded(repository, files):
+    """A server that asks who calls."""
+    with serving(repository, *FLAGS, "--tokens", files["TOKENS"]) as running:
         yield running
 
 
@@ -376,6 +384,62 @@ def test_tokens_and_roles_are_those_of_grpc(repository, tmp_path):
             assert (told["position"], told["values"], told["num_skipped"]) == ("2", [1.0], "0")
             assert len(told["forecast"]["values"]) == 12
             assert message["quantile_levels"] == [0.1, 0.5, 0.9]
+
+
+@pytest.mark.parametrize("name", ["ResetSession", "ExportSession", "ImportSession", "DeleteSession"])
+def test_sessions_are_moved_and_ended_by_operators(guarded, name):
+    """Others are told so, be there such a session or not; by gRPC a tenant's sessions are its own."""
+    predict, operate = token_of("acme"), token_of("acme", Role.OPERATE)
+    with statecast.Client(guarded.address, token=predict) as client:
+        client.session("gru", name).forecast([[1.0]])
+        sessions = client.sessions("gru")
+        kept = sessions.export(name)
+        for session_id in (
+            name,
+            "absent",
+            f"{name}~what-if-0000000g",
+            "try-1",
+            "try-00000000.1",
+            "a try-00000000",
+        ):
+            message = {"model": "gru", "session_id": session_id}
+            assert call(guarded, f"{SESSIONS}{name}", message, token=predict) == (
+                403, {"code": "PERMISSION_DENIED", "message": "this call wants the role operate"}
+            )  # fmt: skip
+        assert call(guarded, f"{SESSIONS}{name}", {"model": "none"}, token=predict)[0] == 403
+        assert call(guarded, f"{SESSIONS}{name}", {}, token="of nobody")[0] == 401
+        assert sessions.export(name) == kept
+        message = {"model": "gru", "session_id": name}
+        if name == "ImportSession":
+            message |= {"exported": base64.b64encode(kept).decode(), "overwrite": True}
+        assert call(guarded, f"{SESSIONS}{name}", message, token=token_of("bolt", Role.OPERATE))[0] >= 400
+        assert sessions.export(name) == kept
+        assert call(guarded, f"{SESSIONS}{name}", message, token=operate)[0] == 200
+        client.session("gru", "by-grpc").forecast([[1.0]])
+        sessions.import_("by-grpc", sessions.export("by-grpc"), overwrite=True)
+        sessions.reset("by-grpc")
+        sessions.delete("by-grpc")
+
+
+def test_what_the_page_opened_itself_everybody_ends(guarded):
+    """Copies of "what if" and tries, by the form of their ids; they are not exported or reset."""
+    with statecast.Client(guarded.address, token=token_of("acme")) as client:
+        for session_id in ("try-00c0ffee", "a/~what-if-00c0ffee", "a/~what-if-00c0ffee.1"):
+            client.session("gru", session_id).forecast([[1.0]])
+            message = {"model": "gru", "session_id": session_id}
+            for name in ("ExportSession", "ResetSession", "ImportSession"):
+                assert call(guarded, f"{SESSIONS}{name}", message, token=token_of("acme"))[0] == 403
+            assert call(guarded, f"{SESSIONS}DeleteSession", message, token=token_of("bolt"))[0] == 404
+            assert call(guarded, f"{SESSIONS}DeleteSession", message, token=token_of("acme"))[0] == 200
+        assert not [each for each in client.sessions("gru").list() if "c0ffee" in each.session_id]
+
+
+def test_where_nobody_operates_the_page_ends_no_sessions(repository):
+    """As it offers none of that there."""
+    with serving(repository, *FLAGS, "--no-admin-calls") as closed:
+        status, told = call(closed, f"{SESSIONS}DeleteSession", {"model": "gru", "session_id": "a"})
+        assert (status, told["code"]) == (403, "PERMISSION_DENIED")
+        assert "admin_calls" in told["message"]
 
 
 def test_the_page_is_told_who_calls(repository, server, tmp_path):

@@ -19,7 +19,8 @@ export class Run {
   /** @param {{info: Object, series: Object, hasTimes: boolean, rows_per_s: number, num_at_once: number, onDone: function()}} options */
   constructor(app, { info, series, hasTimes, rows_per_s, num_at_once, onDone }) {
     Object.assign(this, { _app: app, _info: info, _num_at_once: num_at_once, _onDone: onDone });
-    this.session = `try-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
+    // The server lets every caller end sessions whose ids are of this form: see session_rights.py.
+    this.session = `try-${crypto.getRandomValues(new Uint32Array(1))[0].toString(16).padStart(8, "0")}`;
     this._log = new SeriesLog(info);
     this._feeder = new Feeder(app.api, { info, session: this.session, series, hasTimes, rows_per_s, onRow: (row) => this._row(row) });
     this._place = h("div", { class: "chart", data: { chart: "try" } });
