@@ -61,10 +61,11 @@ class Bench:
     _prefixes: Iterator[int] = field(default_factory=itertools.count)
 
     @contextmanager
-    def server(self, *flags: str) -> Iterator[Process]:
-        """The server under test, on its core."""
+    def server(self, *flags: str, beside_load: bool = False) -> Iterator[Process]:
+        """The server under test, on its core, or on the load's."""
         command = server_command(self.repository, *flags, *self.server_flags)
-        with running(command, self.cores.server, self.code) as process:
+        core = self.cores.load if beside_load else self.cores.server
+        with running(command, core, self.code) as process:
             self.facts["event loop"] = "uvloop" if process.uses_uvloop() else "asyncio"
             yield process
 
