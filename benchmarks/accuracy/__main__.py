@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks.accuracy.ablations import ON, ablated
+from benchmarks.accuracy.ablations import ON, ablated, of_data_set
 from benchmarks.accuracy.measured import OURS, Context, Measured, only
 from benchmarks.accuracy.page import line, write_page
 from benchmarks.accuracy.peers import SCRIPTS, PeerFailed
@@ -34,6 +34,7 @@ def main(
     methods: Annotated[str, typer.Option(help="ours, peers or both; peers train as long as ours did")] = BOTH,
     budget_s: Annotated[float | None, typer.Option(help="processor seconds of a peer instead")] = None,
     ablations: Annotated[bool, typer.Option("--ablations", help="each part off in turn")] = False,
+    parts: Annotated[str, typer.Option(help="of the ablations those that begin so: nothing,calendar")] = "",
     write_docs: Annotated[bool, typer.Option("--write-docs", help="measure nothing, write the page")] = False,
     output: Annotated[Path, typer.Option(help="where the JSON goes")] = ROOT / "benchmarks" / "results",
     docs: Annotated[Path, typer.Option(help="where accuracy.md goes")] = ROOT / "docs",
@@ -47,7 +48,7 @@ def main(
     context_of = partial(_context, data, quick)
     try:
         if ablations:
-            _ablate(kept, [name for name in names if name in ON], context_of)
+            _ablate(kept, [name for name in names if name in ON], tuple(parts.split(",")), context_of)
         elif not write_docs:
             for number, name in enumerate(names, start=1):
                 _CONSOLE.print(f"[bold]{number} of {len(names)}: {RUNS[name].title}[/bold]")
@@ -132,13 +133,20 @@ def _of_peer(name: str, method: str, budget_s: float, context_of: ContextOf) -> 
         return peer(context, method, budget_s)
 
 
-def _ablate(kept: _Results, names: list[str], context_of: ContextOf) -> None:
+def _ablate(kept: _Results, names: list[str], parts: tuple[str, ...], context_of: ContextOf) -> None:
+    """Those parts whose names begin with one of `parts`; other figures stay."""
     for name in names:
-        kept.made["ablations"][name] = []
-        for found in ablated(RUNS, context_of, [name]):
-            kept.made["ablations"][name].append({**vars(found), "without": dict(found.without)})
+        found = {one["part"]: one for one in kept.made["ablations"].get(name, [])}
+        for ablation in of_data_set(name):
+            if not ablation.part.startswith(parts):
+                continue
+            one = ablated(ablation, name, RUNS[name], context_of)
+            found[one.part] = {**vars(one), "without": dict(one.without)}
+            in_order = [found[each.part] for each in of_data_set(name) if each.part in found]
+            kept.made["ablations"][name] = in_order
             kept.write()
-            _CONSOLE.print(f"{name} without {found.part}: {ON[name]} {found.scores[ON[name]]:.4f}")
+            scores = ", ".join(f"{metric} {one.scores[metric]:.4f}" for metric in ON[name])
+            _CONSOLE.print(f"{name} without {one.part}: {scores}")
 
 
 if __name__ == "__main__":

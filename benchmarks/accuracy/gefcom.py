@@ -11,6 +11,7 @@ from benchmarks.accuracy.problem import Batch, DataMissing, Problem, Whole
 from training import scores
 
 Indices = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
 
 HORIZON, WEEK = 24, 168
 SPREAD = "seasonal naive with spread"
@@ -30,16 +31,18 @@ def problem(folder: Path) -> Problem:
     load, temperature = (_read(folder / "gefcom2012" / f"{name}.csv.gz") for name in ("load", "temp"))
     times = _FIRST + np.arange(len(load)) * np.timedelta64(1, "h")
     mean = temperature.mean(axis=1).to_numpy(np.float64)
+    of_zones = {str(zone): features(load[zone].to_numpy(np.float64), mean) for zone in load}
     series = tuple(
-        Whole(
-            str(zone),
-            times,
-            np.column_stack([load[zone].to_numpy(np.float64), mean]),
-            len(load) - _YEAR,
-        )
-        for zone in load
+        Whole(zone, times, np.column_stack(list(columns.values())), len(load) - _YEAR)
+        for zone, columns in of_zones.items()
     )
-    return Problem(("y", "temperature"), "h", HORIZON, WEEK, _VALIDATION, series)
+    names = tuple(next(iter(of_zones.values())))
+    return Problem(names, "h", HORIZON, WEEK, _VALIDATION, series)
+
+
+def features(load: Values, temperature: Values) -> dict[str, Values]:
+    """The columns of a zone's rows, the target first."""
+    return {"y": load, "temperature": temperature}
 
 
 def score(problem: Problem, batches: Iterable[Batch]) -> dict[str, float]:

@@ -33,6 +33,7 @@ def _run(folder: Path, output: Path, **given: object) -> None:
         "methods": "ours",
         "budget_s": None,
         "ablations": False,
+        "parts": "",
         "write_docs": False,
     }
     main(data=folder, output=output, docs=output, **{**options, **given})  # type: ignore[arg-type]
@@ -59,3 +60,18 @@ def test_without_the_data_it_says_which_file(tmp_path: Path, capsys: pytest.Capt
     with pytest.raises(typer.Exit):
         _run(tmp_path / "none", tmp_path)
     assert str(tmp_path / "none" / "m4" / "Hourly-train.csv.gz") in capsys.readouterr().out.replace("\n", "")
+
+
+def test_an_ablation_replaces_its_own_figures_alone(tmp_path: Path) -> None:
+    """Parts that are named are trained and scored without; others keep theirs, in the page's order."""
+    _write_m4(tmp_path / "data")
+    kept = {"part": "nothing", "without": {}, "name": "m4", "scores": {"mase": -1.0}, "training_s": 1.0}
+    (tmp_path / "accuracy-quick.json").write_text(json.dumps({"runs": {}, "ablations": {"m4": [kept]}}))
+    _run(tmp_path / "data", tmp_path, ablations=True, parts="log of,learned map", methods="")
+    (whole, no_map, no_log) = json.loads((tmp_path / "accuracy-quick.json").read_text())["ablations"]["m4"]
+    assert whole == kept
+    assert no_map["part"] == "learned map of the window"
+    assert no_log["part"] == "log of the scale"
+    assert no_map["scores"]["mase"] > 0
+    assert no_log["scores"]["mase"] > 0
+    assert no_map["scores"] != no_log["scores"]

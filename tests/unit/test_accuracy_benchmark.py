@@ -1,5 +1,6 @@
 """The accuracy benchmark: what it trains on, what it scores, and that the two never meet."""
 
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from benchmarks.accuracy import ett, gefcom, m4, peers, training_speed
+from benchmarks.accuracy import ett, gefcom, m4, peers, training_speed, without
 from benchmarks.accuracy.ablations import ABLATIONS, ON
 from benchmarks.accuracy.measured import OURS, Context, only
 from benchmarks.accuracy.ours import SETTINGS, settings_for
@@ -19,6 +21,9 @@ from benchmarks.accuracy.problem import Batch, DataMissing, Problem, Whole, seas
 from benchmarks.accuracy.published import PUBLISHED, REACH, missed
 from benchmarks.accuracy.runs import RUNS
 from benchmarks.accuracy.stream import streamed
+from models.scaling import RunningScaler
+from models.state import initial_state
+from models.window import Habits, Window
 from tests import model_files
 from tests.unit.training.series_files import wave
 from training.dataset import read_dataset
@@ -169,6 +174,38 @@ def test_ablations_name_options_that_training_knows() -> None:
         assert set(ablation.on) <= set(ON) <= set(RUNS)
         for name in ablation.on:
             settings_for(name, Path("d.parquet"), ablation.without)
+
+
+def test_what_no_option_turns_off_is_taken_out_for_a_while() -> None:
+    """Logs of the scale, the mark of a missing value, the running scale, the temperature; then all is back."""
+    rows = torch.tensor([[*np.arange(10.0, 60.0), math.nan]], dtype=torch.float64)
+    (whole, habits), loads = _read_window(rows), {"load": np.ones(3), "temperature": np.zeros(3)}
+    with without.log_of_scale():
+        changed = (_read_window(rows)[0] != whole).any(dim=(0, 1))
+        # One of the four is the unit's own, whose log is zero.
+        assert changed.tolist() == [False, False, False, True, False, True, True, False]
+    with without.mark_of_missing():
+        assert _read_window(rows)[0][0, :, -1].any() == 0
+    with without.running_scale():
+        fixed = _read_window(rows)[1]
+        assert (fixed.level == 0).all()
+        assert (fixed.deviation == 1).all()
+        assert fixed.errors.shape == habits.errors.shape
+    with without.temperature():
+        assert list(gefcom.features(**loads)) == ["y"]
+    assert list(gefcom.features(**loads)) == ["y", "temperature"]
+    assert (_read_window(rows)[0] == whole).all()
+    assert whole[0, -1, -1] == 0
+    assert whole[0, -2, -1] == 1
+
+
+def _read_window(rows: torch.Tensor) -> tuple[torch.Tensor, Habits]:
+    """What a window of two days says after each row of (B, T)."""
+    window, scaler = Window(48, (24,)), RunningScaler(1)
+    state = initial_state({**window.state_init(), **scaler.state_init()}, len(rows))
+    unit, after = scaler(rows.unsqueeze(-1), state)
+    recent, _ = window(rows, scaler.origin(after), unit, state)
+    return window.features(recent), recent.habits
 
 
 def test_runs_are_named_by_their_beginning() -> None:
