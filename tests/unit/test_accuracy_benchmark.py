@@ -177,9 +177,9 @@ def test_ablations_name_options_that_training_knows() -> None:
 
 
 def test_what_no_option_turns_off_is_taken_out_for_a_while() -> None:
-    """Logs of the scale, the mark of a missing value, the running scale, the temperature; then all is back."""
+    """Logs of the scale, the mark of missing values, the running scale, the temperature; then all is back."""
     rows = torch.tensor([[*np.arange(10.0, 60.0), math.nan]], dtype=torch.float64)
-    (whole, habits), loads = _read_window(rows), {"load": np.ones(3), "temperature": np.zeros(3)}
+    (whole, habits), loads = _read_window(rows), (np.ones(3), np.zeros(3))
     with without.log_of_scale():
         changed = (_read_window(rows)[0] != whole).any(dim=(0, 1))
         # One of the four is the unit's own, whose log is zero.
@@ -192,8 +192,8 @@ def test_what_no_option_turns_off_is_taken_out_for_a_while() -> None:
         assert (fixed.deviation == 1).all()
         assert fixed.errors.shape == habits.errors.shape
     with without.temperature():
-        assert list(gefcom.features(**loads)) == ["y"]
-    assert list(gefcom.features(**loads)) == ["y", "temperature"]
+        assert list(gefcom.features(*loads)) == ["y"]
+    assert list(gefcom.features(*loads)) == ["y", "temperature"]
     assert (_read_window(rows)[0] == whole).all()
     assert whole[0, -1, -1] == 0
     assert whole[0, -2, -1] == 1
