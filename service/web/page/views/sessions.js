@@ -11,21 +11,24 @@ export const title = "Sessions";
 const TYPED_MS = 200;
 
 export async function mount(root, app) {
-  const [models, { operates }] = await Promise.all([app.models(), app.api.caller()]);
+  const [models, { tenant, role, operates }] = await Promise.all([app.models(), app.api.caller()]);
   if (!models.length) {
     root.append(h("div", { class: "panel" }, emptyState({ title: "No model is served", text: "Sessions belong to models." })));
     return undefined;
   }
   const [name = models[0].name, prefix = ""] = app.route.args;
-  const view = new SessionsView(app, models, { name, prefix, isOperator: operates });
+  // Counts are the server's: where there are tenants, a list is of one's own and the count is not.
+  const view = new SessionsView(app, models, { name, prefix, isOperator: operates, isCounted: role === "operate" && !tenant });
   root.append(view.root);
   view.search();
   return () => view.stop();
 }
 
 class SessionsView {
-  constructor(app, models, { name, prefix, isOperator }) {
-    Object.assign(this, { _app: app, _models: models, _isOperator: isOperator });
+  constructor(app, models, { name, prefix, isOperator, isCounted }) {
+    Object.assign(this, { _app: app, _models: models, _isOperator: isOperator, _isCounted: isCounted });
+    /** How many sessions the model has, once the server has said so. */
+    this._total = null;
     this._model = h("select", { id: "sessions-model", on: { change: () => app.go("sessions", this._model.value) } },
       models.map((model) => h("option", { value: model.name, selected: model.name === name }, model.name)));
     this._prefix = h("input", {
@@ -58,6 +61,7 @@ class SessionsView {
     const ended = (this._ended = new AbortController());
     this._pages = new SessionPages(this._app.api, { model: this._model.value, prefix: this._prefix.value, signal: ended.signal });
     this._failed = null;
+    this._count(ended.signal);
     await this._ask(() => this._pages.after());
     if (ended.signal.aborted) return;
     this._table.toTop();
@@ -65,6 +69,19 @@ class SessionsView {
     else if (!this._pages.sessions.length) this._tellNone();
     else if (!this._table.root.isConnected) replace(this._place, this._table.root);
     this._show();
+  }
+
+  /** Asks how many there are; the list does not wait for it, and does without it. */
+  async _count(signal) {
+    if (!this._isCounted) return;
+    try {
+      const { models } = await this._app.api.health({ signal });
+      const { memory, store } = models.find(({ name }) => name === this._model.value).sessions;
+      this._total = memory + store;
+    } catch {
+      this._total = null;
+    }
+    if (!signal.aborted && this._pages.sessions.length) this._show();
   }
 
   _typed() {
@@ -109,7 +126,8 @@ class SessionsView {
 
   _words(num, num_before, hasAfter) {
     const isWhole = !num_before && !hasAfter;
-    const loaded = isWhole ? `${integer(num)} ${num === 1 ? "session" : "sessions"}` : `Sessions ${integer(num_before + 1)} to ${integer(num_before + num)} are loaded${hasAfter ? ", more follow" : ", which are the last"}`;
+    const inAll = this._total > num && !this._prefix.value ? `; there are ${integer(this._total)}` : "";
+    const loaded = isWhole ? `${integer(num)} ${num === 1 ? "session" : "sessions"}` : `Sessions ${integer(num_before + 1)} to ${integer(num_before + num)} are loaded${hasAfter ? ", more follow" : ", which are the last"}${inAll}`;
     return this._table.isListed || isWhole ? loaded : `${loaded}. Sorted are these alone: the server lists by id.`;
   }
 
