@@ -145,6 +145,8 @@ class Server:
                 ("grpc.max_concurrent_streams", _MAX_STREAMS),
                 # Who has connected and says nothing is let go, and so is who has gone without a word.
                 ("grpc.server_handshake_timeout_ms", 10_000),
+                # Pings are not counted: gRPC copies the error of the last strike with each further one.
+                ("grpc.http2.max_ping_strikes", 0),
                 ("grpc.keepalive_time_ms", 300_000),
                 ("grpc.keepalive_timeout_ms", 20_000),
                 # Two servers on one port would share its connections in silence.

@@ -1,18 +1,21 @@
 """Callers who mean harm, or are broken: the server answers the others, and its memory stays bounded."""
 
 import socket
+import struct
 from contextlib import ExitStack
 
 import grpc
 import pytest
 
-from benchmarks.attacks import ATTACKS, HELLO
+from benchmarks.attacks import ATTACKS, HELLO, PING, http2
 from statecast.v1 import forecast_pb2 as pb
 from statecast.v1 import forecast_pb2_grpc
 from tests.frames import frame, opening
 from tests.server_process import serving
 
 MB = 1 << 20
+GOAWAY = 7
+PINGS = http2(PING, bytes(8))
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,13 @@ def forecast(stub, name):
     return stub.Forecast(request, timeout=30).position
 
 
+def send_without_end(connection, content, most):
+    """Until the connection takes no more, which is an error; or until it has taken too much."""
+    sent = 0
+    while sent < most:
+        sent += connection.send(content)
+
+
 def connected(server):
     """A connection that says nothing yet."""
     host, port = server.address.split(":")
@@ -63,6 +73,34 @@ def test_the_server_answers_others_whatever_a_connection_brings(attack, server, 
         forecast(stub, f"during {attack}")
         assert memory(server) - before < 64 * MB
     forecast(stub, f"after {attack}")
+
+
+def test_pings_are_answered_and_their_connection_goes_on(server):
+    """However many: a connection that gRPC would end for them costs it a second first."""
+    num = 20_000
+    with connected(server) as connection:
+        connection.sendall(HELLO + PINGS * num)
+        acknowledged = 0
+        with connection.makefile("rb") as replies:
+            while acknowledged < num:
+                length, kind, flags = struct.unpack(">xH2B", (head := replies.read(9))[:5])
+                assert len(head) == 9
+                replies.read(length)
+                assert kind != GOAWAY
+                acknowledged += (kind, flags) == (PING, 1)
+
+
+def test_answers_that_nobody_reads_do_not_pile_up(server, stub):
+    """Of a caller who only pings, the server stops reading."""
+    forecast(stub, "before")
+    before = memory(server)
+    with connected(server) as connection:
+        connection.sendall(HELLO)
+        connection.settimeout(2)
+        with pytest.raises(TimeoutError):
+            send_without_end(connection, PINGS * 10_000, most=256 * MB)
+        forecast(stub, "beside pings")
+        assert memory(server) - before < 32 * MB
 
 
 def test_idle_connections_cost_little(server, stub):
