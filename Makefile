@@ -83,7 +83,7 @@ imports: $(INSTALLED) ## Check which package imports which: import-linter
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure speed against limits of the same run; ARGS="--only NAME", "--quick"
+bench: $(INSTALLED) debian ## Measure speed against limits of the same run; ARGS="--only NAME", "--quick"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: cells

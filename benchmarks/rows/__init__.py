@@ -5,7 +5,18 @@ from dataclasses import dataclass
 
 from benchmarks.bench import Bench
 from benchmarks.measure import Outcome, Target
-from benchmarks.rows import durable, frames, histories, hostile, overload, page, replicas, resident, single
+from benchmarks.rows import (
+    durable,
+    frames,
+    histories,
+    hostile,
+    overload,
+    page,
+    page_drawing,
+    replicas,
+    resident,
+    single,
+)
 
 Run = Callable[[Bench], Iterator[Outcome]]
 
@@ -26,6 +37,7 @@ GROUPS = (
     Group(histories.MIXED_TARGETS, histories.run_mixed),
     Group(overload.TARGETS, overload.run),
     Group(page.TARGETS, page.run),
+    Group(page_drawing.TARGETS, page_drawing.run),
     Group(hostile.TARGETS, hostile.run),
     Group(durable.TARGETS, durable.run),
     Group(durable.RESTART_TARGETS, durable.run_restart),

@@ -99,7 +99,7 @@ def _ratio(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -
 
 
 @contextmanager
-def _reader(server: Process) -> "Iterator[_Send]":
+def _reader(server: Process) -> "Iterator[Send]":
     """A process that has the page open when it is told to."""
     address = server.logged("http")["address"]
     command = [sys.executable, "-m", "benchmarks.page_reader", address, NAME, _WATCHED]
@@ -107,21 +107,25 @@ def _reader(server: Process) -> "Iterator[_Send]":
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         try:
-            yield _Send(process)
+            yield Send(process)
         finally:
             process.kill()
 
 
-class _Send:
-    """A word to the reader, and what it says."""
+class Send:
+    """A word to a process that looks at the page, and what it says."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
     def __call__(self, word: str) -> str:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         print(word, file=self._process.stdin, flush=True)
+        return self.answer()
+
+    def answer(self) -> str:
+        """The next line that it says."""
+        assert self._process.stdout is not None
         said = self._process.stdout.readline().strip()
         if not said:
             raise RuntimeError("the page's reader ended")

@@ -16,6 +16,8 @@ LEVELS = (0.1, 0.5, 0.9)
 CHART = "[data-chart=live]"
 # From the reply of a row to the frame that draws it. Written down beside what was measured.
 LIMIT_MS = 500
+# Two seconds' worth, and no more than the chart shows.
+NUM_BRISK = 100
 START = np.datetime64("2026-03-01T00:00:00", "us")
 
 
@@ -150,6 +152,27 @@ def test_a_fast_stream_is_thinned_and_says_so(visit, client):
     assert words.endswith("rows/s are shown")
     seen.page.locator("[data-figure=rows] .more", has_text="36 more not shown").wait_for()
     assert figure(seen, "rows") == ("4", "36 more not shown")
+
+
+def test_fifty_rows_a_second_are_all_shown(visit, client):
+    """None is left out, and nothing is said of thinning at any time."""
+    session = client.session("two", "brisk")
+    session.forecast([[1.0, 2.0]], hours(0))
+    seen = watching(visit, "two", "brisk")
+    seen.page.evaluate("""() => {
+      window.said = [];
+      const chip = document.querySelector("[data-thinned]");
+      const note = () => chip.hidden || window.said.push(chip.textContent);
+      new MutationObserver(note).observe(chip, { attributes: true, childList: true });
+    }""")
+    for at in range(1, NUM_BRISK + 1):
+        session.forecast([[float(at % 7), 2.0]], hours(at))
+        # The pace of the stream: no row comes sooner after the one before it.
+        time.sleep(1 / 50)
+    assert drawn(seen, NUM_BRISK + 1)["rows"] == NUM_BRISK
+    seen.page.locator("[data-figure=rows] .value", has_text=str(NUM_BRISK)).wait_for()
+    assert figure(seen, "rows") == (str(NUM_BRISK), "none missing")
+    assert seen.page.evaluate("window.said") == []
 
 
 def test_a_session_that_is_reset_begins_anew(visit, client, page_server):

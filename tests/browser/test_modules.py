@@ -66,6 +66,26 @@ def test_steps_follow_the_calendar(run, frequency, start, steps, expected):
     assert run("frequency.js", body, [frequency, start, steps]) == [expected, steps]
 
 
+def test_rows_of_one_message_are_shown_frame_by_frame(run):
+    """The first at once; of more than come in a tenth of a second several a frame; all when it is left."""
+    body = """async ({ Pacer }, num) => {
+        const shown = [], counts = [];
+        const pacer = new Pacer((row) => shown.push(row));
+        for (let row = 0; row < num; row += 1) pacer.put(row);
+        counts.push(shown.length);
+        while (shown.length < num) {
+            await new Promise(requestAnimationFrame);
+            counts.push(shown.length);
+        }
+        for (const row of [num, num + 1, num + 2]) pacer.put(row);
+        counts.push(shown.length);
+        pacer.stop();
+        return [counts, shown.length, shown.every((row, at) => row === at)];
+    }"""
+    assert run("pacer.js", body, 5) == [[1, 2, 3, 4, 5, 5], 8, True]
+    assert run("pacer.js", body, 15) == [[1, 4, 6, 8, 10, 11, 12, 13, 14, 15, 15], 18, True]
+
+
 def test_rows_that_were_not_seen_are_neither_missing_nor_judged(run):
     """As after a connection that broke; rows that were left out of a fast stream neither."""
     body = """(m) => {

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.envoy import configuration
+from benchmarks.page_frames import CHROMIUM
+from tests.missing import missing
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +46,31 @@ def test_the_report_names_the_machine_and_the_rows(run: tuple[str, Path]) -> Non
     assert "core" in printed
     assert "quick run" in printed
     assert (output / "benchmark.png").stat().st_size > 1000
+
+
+def test_the_page_is_measured_in_a_real_browser(tmp_path: Path) -> None:
+    """Frames with rows coming and without, how many were drawn, and how many of the rows were shown."""
+    if not Path(CHROMIUM).exists():
+        missing(f"no {CHROMIUM}: Debian's package chromium has it")
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "--quick",
+        "--only",
+        "page-drawing",
+        "--output",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = json.loads((tmp_path / "benchmark.json").read_text("utf-8"))["rows"]
+    assert row["ours"] > 0
+    assert row["reference_value"] > 0
+    assert row["verdict"] in ("met", "missed")
+    assert row["notes"]["drawings_per_s"] > 0
+    assert row["notes"]["longest_gap_ms"] > 0
+    assert 0 < row["notes"]["share_of_rows_shown"] <= 1
 
 
 def test_envoy_is_measured_as_it_is_shipped() -> None:

@@ -7,6 +7,7 @@ import { LabelChart } from "../label_chart.js";
 import { legend } from "../legend.js";
 import { LivePanel } from "../live_panel.js";
 import { modelInfo } from "../model_info.js";
+import { Pacer } from "../pacer.js";
 import { readout } from "../readout.js";
 import { SeriesLog } from "../series_log.js";
 import { sessionFields, sessionList } from "../sessions_picker.js";
@@ -92,6 +93,7 @@ class LiveView {
     this._log = logOf(info, session);
     this._ended = new AbortController();
     this._isPaused = false;
+    this._pacer = new Pacer((row, at_ms) => this._row(row, at_ms));
     this._place = h("div", { class: "chart", data: { chart: "live" } });
     this._note = h("p", { class: "chart-note" });
     this._status = h("span", { class: "chip", data: { status: "" } }, "Connecting");
@@ -126,6 +128,7 @@ class LiveView {
   stop() {
     this._ended.abort();
     clearInterval(this._timer);
+    this._pacer.stop();
     this._chart.destroy();
   }
 
@@ -135,7 +138,7 @@ class LiveView {
       await watchRows(this._app.api, {
         model: this._info.name, session: this._session, signal,
         onOpen: () => this._say("Waiting for rows", "good"),
-        onRow: (row) => this._row(row),
+        onRow: (row) => this._pacer.put(row),
         onEnding: (event) => this._ending(event),
         onVersion: (version, levels) => this._version(version, levels),
       });
@@ -161,12 +164,13 @@ class LiveView {
     }
   }
 
-  _row(row) {
-    this._log.add(row);
+  _row(row, at_ms) {
+    this._log.add(row, at_ms);
     if (!this._isPaused) this._chart.request();
   }
 
   _ending(event) {
+    this._pacer.flush();
     this._log.clear();
     this._app.notify(`${this._session} ${ENDED[event]}; its next row is its first.`);
     this._chart.request();
@@ -174,6 +178,7 @@ class LiveView {
 
   /** The session's version may forecast at other levels than the one that is served: the view begins anew with them. */
   _version(version, levels) {
+    this._pacer.flush();
     const isOurs = levels.length === this._info.levels.length && levels.every((level, at) => level === this._info.levels[at]);
     if (isOurs || this._info.labels.length) return;
     levelsOf.set(keyOf(this._info, this._session), levels);
