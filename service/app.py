@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from service.clock import Clock, SystemClock
 from service.engine.model import ServedModel
 from service.errors import InvalidSettings, StoreRefused, StoreUnavailable
+from service.heap import share_one_heap
 from service.loading import ModelLoader
 from service.rpc.forecast_service import ForecastService
 from service.rpc.frames import FrameLimits
@@ -381,6 +382,7 @@ def serve(settings: Settings) -> int:
     Raises:
         StartupError: the server cannot start as it was told to.
     """
+    share_one_heap()
     configure_logs(settings.log_format, settings.log_level)
     _open_as_many_files(settings.max_connections)
     # Before models are loaded, which may take long.

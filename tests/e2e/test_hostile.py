@@ -114,6 +114,31 @@ def test_idle_connections_cost_little(server, stub):
         assert memory(server) - before < num * 100_000
 
 
+def heaps_of_threads(server):
+    """Where glibc has made one: at a multiple of the most that it may hold; the rest of that is kept free."""
+    most, found, end_of = 64 * MB, [], {}
+    with open(f"/proc/{server.process.pid}/maps") as file:  # noqa: PTH123
+        for line in file:
+            addresses, rights = line.split()[:2]
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            begun = end_of.pop(start, None)
+            if rights == "rw-p":
+                end_of[end] = start
+            elif rights == "---p" and begun is not None and begun % most == 0 and end == begun + most:
+                found.append(begun)
+    return found
+
+
+def test_threads_share_one_heap(server, stub):
+    """Of several, each keeps pages for what is left in it, and every wave of connections leaves more."""
+    for _ in range(3):
+        with ExitStack() as opened:
+            for _ in range(200):
+                opened.enter_context(connected(server)).sendall(HELLO)
+            forecast(stub, "beside a wave")
+    assert heaps_of_threads(server) == []
+
+
 def test_connections_beyond_the_bound_are_closed(repository):
     """Those there are go on."""
     with (
