@@ -45,13 +45,13 @@ $(INSTALLED): constraints.txt constraints-torch.txt pyproject.toml client/pyproj
 demo: $(INSTALLED) ## Train, serve, stream and score a real series; DATA=file.csv takes yours
 	@$(BIN)/statecast demo $(if $(DATA),--data '$(DATA)') $(ARGS)
 
-# nginx, Prometheus and Chromium, with a font for its pictures, come from Debian, where that may be asked for them;
+# nginx, Prometheus, zsh, fish and Chromium, with a font for its pictures, come from Debian, where that may be asked for them;
 # without them their tests say so.
 .PHONY: debian
 debian:
-	@{ command -v nginx && command -v promtool && command -v chromium; } >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	@{ command -v nginx && command -v promtool && command -v chromium && command -v zsh && command -v fish; } >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 	    { apt-get update --quiet --quiet; \
-	      apt-get install --yes --quiet --quiet --no-install-recommends nginx-light prometheus chromium fonts-inter; } >/dev/null 2>&1; } || true
+	      apt-get install --yes --quiet --quiet --no-install-recommends nginx-light prometheus chromium fonts-inter zsh fish; } >/dev/null 2>&1; } || true
 
 # Triton's client and perf_analyzer, in an environment of their own; without them their tests say so.
 TRITON := .venv/triton/.installed

@@ -3,6 +3,8 @@
 import difflib
 import importlib
 import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import typer
@@ -36,12 +38,8 @@ class _LazyGroup(TyperGroup):
     """Lists commands without importing them: torch and gRPC take seconds that `--help` should not."""
 
     def main(self, *args: Any, **named: Any) -> Any:
-        """See click; a Tab in bash comes here as well."""
-        if os.environ.get(_COMPLETE) != "complete_bash":
-            return super().main(*args, **named)
-        from cli.completion import words_of_bash
-
-        with words_of_bash():
+        """See click; a Tab comes here as well, and what `--install-completion` installs."""
+        with _mended(os.environ.get(_COMPLETE)):
             return super().main(*args, **named)
 
     def list_commands(self, _ctx: Any) -> list[str]:
@@ -62,6 +60,23 @@ class _LazyGroup(TyperGroup):
             module = importlib.import_module(f"cli.{_identifier(name)}")
             command = _command(name, getattr(module, _identifier(name)))
         return name, command, rest
+
+
+def _mended(completing: str | None) -> AbstractContextManager[None]:
+    """What typer prints or installs for a shell, as the shell wants it."""
+    if completing == "complete_bash":
+        from cli.completion import words_of_bash
+
+        return words_of_bash()
+    if completing in ("complete_zsh", "complete_fish"):
+        from cli.zsh_and_fish import words_of_fish, words_of_zsh
+
+        return words_of_zsh() if completing == "complete_zsh" else words_of_fish()
+    if "--install-completion" in sys.argv[1:2]:
+        from cli.zsh_and_fish import first_tab
+
+        return first_tab()
+    return nullcontext()
 
 
 def _identifier(name: str) -> str:

@@ -14,7 +14,8 @@ from tests.terminal import Terminal
 
 BASH = shutil.which("bash")
 pytestmark = pytest.mark.skipif(BASH is None, reason="no bash here")
-SESSIONS = "site:1", "site:2", "mill@7", "two words"
+# The last is a command to a shell that evaluates what it is given.
+SESSIONS = "site:1", "site:2", "mill@7", "two words", "x\\$(touch evaluated)"
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,8 @@ def test_names_of_a_running_server(shell, server):
     assert _completed(shell, f"{at} gru mi") == f"{at} gru mill@7 "
     assert _completed(shell, f"{at} gru two\\ w") == f"{at} gru two\\ words "
     assert _completed(shell, f"{at} gru s") == f"{at} gru site:"
+    assert _completed(shell, f"{at} gru x") == f"{at} gru x\\\\\\$\\(touch\\ evaluated\\) "
+    assert not Path("evaluated").exists()
     assert _completed(shell, f"{at}=gr") == f"{at}=gru "
 
 
