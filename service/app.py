@@ -35,11 +35,12 @@ from service.security.addresses import check_exposure, is_local
 from service.security.authenticator import Authenticator, has_tenants
 from service.serving import Serving
 from service.sessions.catalog import Catalog
+from service.sessions.limits import Limits
 from service.sessions.plan import StepLimits
 from service.sessions.seal import Seals
 from service.sessions.seal_keys import KeyRing
 from service.sessions.upkeep import Upkeep
-from service.sessions.worker import Limits, SessionWorker
+from service.sessions.worker import SessionWorker
 from service.settings import Settings
 from service.store.open import open_store
 from service.telemetry.banner import print_banner

@@ -20,8 +20,9 @@ from service.rpc.stream import Stream
 from service.security.caller import tenant
 from service.sessions.catalog import Catalog
 from service.sessions.frame import NO_POSITION, Frame
+from service.sessions.limits import Limits
 from service.sessions.plan import StepLimits
-from service.sessions.worker import Limits, SessionWorker
+from service.sessions.worker import SessionWorker
 from statecast.v1 import forecast_pb2 as pb
 from tests.fakes import CountingRunner, HandClock
 
@@ -244,7 +245,7 @@ class SumService:
         """A session as it stands, or None for none; of the first model where no name is given."""
         worker = self.workers[name] if name else self.worker
         slot = worker.table.find_or_none(session_id)
-        return None if slot is None else worker.residency.info(slot)
+        return None if slot is None else worker.residency.placement.info(slot)
 
     async def hold(self, name="sum"):
         """Hold a model's runner inside a run, so that what follows waits. Nothing may wait already."""

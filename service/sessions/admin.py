@@ -112,10 +112,10 @@ class SessionAdmin:
         after: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
 
         async def submit() -> None:
-            await self._residency.fetch_versions([record])
+            await self._residency.placement.fetch_versions([record])
             slot = self._borrow()
             try:
-                self._residency.place(slot, record)
+                self._residency.placement.place(slot, record)
                 frame = frame_of(slot)
             except Exception:
                 self._give_back(slot)
@@ -123,7 +123,7 @@ class SessionAdmin:
             told = frame.done
 
             def done(frame: Frame) -> object:
-                moved = self._residency.record(slot)
+                moved = self._residency.placement.record(slot)
                 self._give_back(slot)
                 if not after.done():
                     after.set_result(replaced(moved, session_id=record.session_id))
@@ -147,32 +147,32 @@ class SessionAdmin:
     async def _read(self, session_id: str) -> Snapshot:
         slot = self._table.find_or_none(session_id)
         if slot is not None:
-            return Snapshot(self._residency.info(slot), self._residency.record(slot))
+            return Snapshot(self._residency.placement.info(slot), self._residency.placement.record(slot))
         record = await self._stored(session_id)
         if record is None:
             raise UnknownSession(self._residency.name, session_id)
         if record.tail is not None or not record.states:
-            await self._residency.fetch_versions([record])
+            await self._residency.placement.fetch_versions([record])
             record = self._up_to_date(record)
-        return Snapshot(self._residency.info_of(record), record)
+        return Snapshot(self._residency.placement.info_of(record), record)
 
     async def _version_of(self, digest: str) -> Loaded:
-        await self._residency.fetch_versions([Record("", digest, 0, NO_TIME, b"")])
-        return self._residency.version_of(digest)
+        await self._residency.placement.fetch_versions([Record("", digest, 0, NO_TIME, b"")])
+        return self._residency.placement.version_of(digest)
 
     def _up_to_date(self, record: Record) -> Record:
         """With the states after the rows that the store has beyond them."""
         slot = self._borrow()
         try:
-            self._residency.place(slot, record)
-            moved = self._residency.record(slot)
+            self._residency.placement.place(slot, record)
+            moved = self._residency.placement.record(slot)
             return replaced(moved, session_id=record.session_id, used_at_s=record.used_at_s)
         finally:
             self._give_back(slot)
 
     async def _stored(self, session_id: str) -> Record | None:
         """A session that is not in memory, as the store has it or will."""
-        leaving = self._residency.leaving(session_id)
+        leaving = self._residency.leaving.get(session_id)
         if leaving is not None or not self._table.must_load:
             return leaving
         found = await self._store.peek(self._residency.name, session_id)
@@ -196,8 +196,8 @@ class SessionAdmin:
         if not is_there:
             residency.check_room()
             await residency.admit(session_id)
-        await residency.fetch_versions([record])
-        residency.check(record)
+        await residency.placement.fetch_versions([record])
+        residency.placement.check(record)
         # Its slot first: a session without one must not be stored.
         slot = self._resolve(session_id)
         try:
@@ -206,11 +206,11 @@ class SessionAdmin:
             if not is_in_memory:
                 self._table.unload(np.array([slot]))
             raise
-        residency.drop_leaving(session_id)
-        residency.place(slot, replaced(record, token=token))
+        residency.leaving.drop(session_id)
+        residency.placement.place(slot, replaced(record, token=token))
         if event is not None:
-            residency.tell(event, residency.info(slot))
-        return Snapshot(residency.info(slot), residency.record(slot))
+            residency.tell(event, residency.placement.info(slot))
+        return Snapshot(residency.placement.info(slot), residency.placement.record(slot))
 
     async def _save(self, record: Record) -> int:
         """In place of whatever the store has; returns the token."""
@@ -229,9 +229,9 @@ class SessionAdmin:
             # What cannot be read can still be ended; that is what a damaged session is good for.
             _log.warning("a session that cannot be read is ended", reason=str(error))
             unknown = Record(session_id, "", 0, NO_TIME, b"")
-            snapshot = Snapshot(residency.info_of(unknown), unknown)
+            snapshot = Snapshot(residency.placement.info_of(unknown), unknown)
         await self._store.delete(residency.name, session_id)
-        residency.drop_leaving(session_id)
+        residency.leaving.drop(session_id)
         residency.ended_one(session_id)
         slot = self._table.find_or_none(session_id)
         if slot is not None:
@@ -256,18 +256,18 @@ class SessionAdmin:
         infos = []
         for name in found[:limit]:
             slot = self._table.find_or_none(name)
-            infos.append(residency.info(slot) if slot is not None else self._info(others[name]))
+            infos.append(residency.placement.info(slot) if slot is not None else self._info(others[name]))
         return infos, found[limit - 1] if len(found) > limit else ""
 
     def _info(self, listed: Listed) -> SessionInfo:
         """Of a session in a page of the store's; memory knows better where it has it."""
         slot = self._table.find_or_none(listed.session_id)
         if slot is not None:
-            return self._residency.info(slot)
+            return self._residency.placement.info(slot)
         record = Record(
             listed.session_id, listed.digest, listed.position, listed.last_time_us, b"", b"", listed.used_at_s
         )
-        return self._residency.info_of(record)
+        return self._residency.placement.info_of(record)
 
     def _resolve(self, session_id: str) -> int:
         """A slot for a session that is about to be placed: it need not be loaded."""

@@ -70,7 +70,7 @@ async def recover(recovered: Recovered, residency: Residency) -> tuple[int, list
     for start in range(0, len(records), size):
         mine = [index for index in range(start, min(start + size, len(records))) if index not in broken]
         lost += _recover(tail, records, np.array(mine, np.int64), residency)
-        await residency.save_leaving()
+        await residency.leaving.save()
     return int(tail.num_steps.sum()), lost
 
 
@@ -81,7 +81,7 @@ def _recover(tail: _Tail, records: Sequence[Record], mine: Integers, residency: 
     slots[mine] = [table.resolve(records[index].session_id) for index in mine.tolist()]
     table.unloaded.clear()
     residency.reset_dirty()
-    failed = residency.place_all(slots[mine].tolist(), [records[index] for index in mine.tolist()])
+    failed = residency.placement.place_all(slots[mine].tolist(), [records[index] for index in mine.tolist()])
     lost = [table.session_id(slot) for slot in failed]
     for slot in failed:
         table.forget(slot)
@@ -139,7 +139,7 @@ def _step(tail: _Tail, slots: Integers, residency: Residency) -> None:
         length = min(_LONGEST, 1 << (int(left.max()).bit_length() - 1))
         for mine in _in_batches(np.flatnonzero(left >= length)):
             rows = tail.rows[at[mine][:, None] + np.arange(length)]
-            for loaded, some in residency.by_version(slots[mine]):
+            for loaded, some in residency.placement.by_version(slots[mine]):
                 chosen = np.isin(slots[mine], some)
                 loaded.model.runner.step(slots[mine][chosen], rows[chosen], Reply.NONE)
             residency.recent.add(slots[mine], rows)

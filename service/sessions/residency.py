@@ -1,18 +1,14 @@
 """Which sessions are in memory: they come from the store with a row, and leave for it when room is short."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import structlog
 
 from service.clock import Clock
 from service.engine.arena import Slots
-from service.engine.model import ServedModel
-from service.engine.runner import Reply
 from service.errors import (
     DamagedState,
-    ForeignState,
     StatecastError,
     StoreUnavailable,
     TokenLost,
@@ -20,25 +16,18 @@ from service.errors import (
 )
 from service.sessions.counts import Counts
 from service.sessions.info import SessionEvent, SessionInfo
+from service.sessions.leaving import Leaving
+from service.sessions.placement import Fetch, Placement
 from service.sessions.quota import Quota
 from service.sessions.recent_rows import RecentRows
-from service.sessions.versions import Loaded, UpgradePolicy, Versions
+from service.sessions.versions import UpgradePolicy, Versions
 from service.store.contract import NO_TIME, NO_TOKEN, Record, SessionStore, StoreFault
 from service.store.table import SessionTable
 from service.tenant import SEPARATOR, own_id
 
-_log = structlog.get_logger()
-
 # Sessions that make room at once, as a part of all there is room for, and at most.
 _LEAVING_PART, _MOST_LEAVING = 64, 1024
-# Sessions that may be on their way out while the store does not take them.
-_MAX_LEAVING = 65_536
-# States that are unpacked together: some megabytes.
-_RESTORED_AT_ONCE = 4096
-
 Listener = Callable[[SessionEvent, SessionInfo], None]
-# The version of the model whose file has a digest, None where there is none.
-Fetch = Callable[[str], Awaitable[ServedModel | None]]
 
 
 class Residency:
@@ -73,8 +62,8 @@ class Residency:
         self.num_elsewhere = 0
         self._max_sessions = max_sessions
         self._clock = clock
-        self._fetch = fetch
-        self._leaving: dict[str, Record] = {}
+        self.leaving = Leaving(self.name, store)
+        self.placement = Placement(versions, self.table, self.recent, clock, fetch)
         self._listeners: list[Listener] = []
         # Sessions that have ended in memory since the store was last asked for those that are over.
         self._told_expired: set[str] = set()
@@ -82,7 +71,7 @@ class Residency:
     @property
     def is_settled(self) -> bool:
         """Whether nothing is to be loaded, saved or upgraded before a batch is taken."""
-        return not (self.table.unloaded or self._leaving or self.is_upgrading)
+        return not (self.table.unloaded or self.leaving or self.is_upgrading)
 
     @property
     def is_upgrading(self) -> bool:
@@ -118,47 +107,61 @@ class Residency:
             self.reset_dirty()
             slots = [slot for slot in dict.fromkeys(self.table.unloaded) if self.table.is_named(slot)]
             self.table.unloaded.clear()
-            ids = [self.table.session_id(slot) for slot in slots]
-            generations = self.table.generations[slots]
-            missing = [name for name in ids if name not in self._leaving]
-            found: dict[str, Record | StoreFault | None] = dict(self._leaving)
-            try:
-                if missing:
-                    loaded = await self.store.load(self.name, missing)
-                    found.update(zip(missing, loaded, strict=True))
-            except StoreUnavailable as error:
-                failed.update(dict.fromkeys(slots, error))
-                continue
-            await self.fetch_versions(found.values())
-            # Counted once: it looks at every slot there is.
-            room = self._max_sessions - len(self.table) - self.num_elsewhere
-            there = self.table.generations[slots] == generations
-            known: list[tuple[int, Record]] = []
-            for slot, name, is_there in zip(slots, ids, there.tolist(), strict=True):
-                self._leaving.pop(name, None)
-                record = found[name]
-                if isinstance(record, Record):
-                    self.num_elsewhere = max(self.num_elsewhere - 1, 0)
-                    if not self.store.is_durable:
-                        # It lives in memory alone from now on.
-                        await self.store.delete(self.name, name)
-                        record = replace(record, token=NO_TOKEN)
-                    if is_there:
-                        known.append((slot, record))
-                elif record is None:
-                    try:
-                        if room <= 0:
-                            raise TooManySessions(self._max_sessions)
-                        await self.admit(name)
-                    except (TooManySessions, StoreUnavailable) as error:
-                        failed[slot] = error
-                    room -= 1
-                elif is_there:
-                    failed[slot] = DamagedState(f"session {own_id(record.session_id)!r}", record.reason)
-            misplaced = self.place_all([slot for slot, _ in known], [record for _, record in known])
-            self.counts.sessions_loaded += len(known) - len(misplaced)
-            failed.update(misplaced)
+            failed |= await self._load(slots)
         return failed
+
+    async def _load(self, slots: Sequence[int]) -> dict[int, StatecastError]:
+        ids = [self.table.session_id(slot) for slot in slots]
+        generations = self.table.generations[slots]
+        try:
+            found = await self._find(ids)
+        except StoreUnavailable as error:
+            return dict.fromkeys(slots, error)
+        # Counted once: it looks at every slot there is.
+        room = self._max_sessions - len(self.table) - self.num_elsewhere
+        there = self.table.generations[slots] == generations
+        failed: dict[int, StatecastError] = {}
+        known: dict[int, Record] = {}
+        for slot, name, is_there in zip(slots, ids, there.tolist(), strict=True):
+            self.leaving.drop(name)
+            record = found[name]
+            if record is None:
+                try:
+                    await self._admit_with(room, name)
+                except (TooManySessions, StoreUnavailable) as error:
+                    failed[slot] = error
+                room -= 1
+            elif isinstance(record, Record):
+                taken = await self._taken(record)
+                if is_there:
+                    known[slot] = taken
+            elif is_there:
+                failed[slot] = DamagedState(f"session {own_id(record.session_id)!r}", record.reason)
+        misplaced = self.placement.place_all(list(known), list(known.values()))
+        self.counts.sessions_loaded += len(known) - len(misplaced)
+        return failed | misplaced
+
+    async def _find(self, session_ids: Sequence[str]) -> dict[str, Record | StoreFault | None]:
+        """What there is of each on its way to the store or in it, and the versions that they need."""
+        found: dict[str, Record | StoreFault | None] = {name: self.leaving.get(name) for name in session_ids}
+        missing = [name for name, record in found.items() if record is None]
+        if missing:
+            found.update(zip(missing, await self.store.load(self.name, missing), strict=True))
+        await self.placement.fetch_versions(found.values())
+        return found
+
+    async def _taken(self, record: Record) -> Record:
+        """A record that memory has from now on, alone where the store is not durable."""
+        self.num_elsewhere = max(self.num_elsewhere - 1, 0)
+        if self.store.is_durable:
+            return record
+        await self.store.delete(self.name, record.session_id)
+        return replace(record, token=NO_TOKEN)
+
+    async def _admit_with(self, room: int, session_id: str) -> None:
+        if room <= 0:
+            raise TooManySessions(self._max_sessions)
+        await self.admit(session_id)
 
     def check_room(self) -> None:
         """Before a session is opened.
@@ -189,126 +192,13 @@ class Residency:
         num = await self.store.count(self.name, prefix)
         if not self.store.is_durable:
             num += len([name for name in self.table.names() if name.startswith(prefix)])
-            num += sum(name.startswith(prefix) for name in self._leaving)
+            num += self.leaving.count(prefix)
         return num
 
     def ended_one(self, session_id: str) -> None:
         """A session is no more, wherever it was."""
         if self._quota is not None:
             self._quota.ended(session_id)
-
-    def record(self, slot: int) -> Record:
-        """A session of memory with a copy of its state."""
-        return self.records([slot])[0]
-
-    def records(self, slots: Sequence[int]) -> list[Record]:
-        """Sessions of memory with copies of their states."""
-        now_s = self._clock.wall_s()
-        states: dict[int, bytes] = {}
-        for loaded, mine in self.by_version(np.array(slots, np.int64)):
-            packed = loaded.states.pack(loaded.model.runner.states(mine))
-            states.update(zip(mine.tolist(), map(bytes, packed), strict=True))
-        table = self.table
-        return [
-            Record(
-                table.session_id(slot),
-                self.versions[int(table.versions[slot])].model.manifest.digest,
-                int(table.positions[slot]),
-                int(table.last_times_us[slot]),
-                states[slot],
-                self.recent.get(slot).tobytes(),
-                table.used_at_s(slot, now_s),
-                int(table.tokens[slot]),
-            )
-            for slot in slots
-        ]
-
-    def by_version(self, slots: Slots) -> Iterable[tuple[Loaded, Slots]]:
-        """Slots (B,) by the version whose state each holds."""
-        if len(self.versions) == 1:
-            yield self.versions.newest, slots
-            return
-        versions = self.table.versions[slots]
-        for index in np.unique(versions).tolist():
-            yield self.versions[index], slots[versions == index]
-
-    def place(self, slot: int, record: Record) -> None:
-        """Put a session into a slot of its own.
-
-        Raises:
-            ForeignState, DamagedState: see `check`.
-        """
-        self.check(record)
-        self.place_all([slot], [record])
-
-    def place_all(self, slots: Sequence[int], records: Sequence[Record]) -> dict[int, StatecastError]:
-        """Put sessions into slots of their own; returns the slots of those that cannot be, and why."""
-        failed: dict[int, StatecastError] = {}
-        by_version: dict[int, list[tuple[int, Record]]] = {}
-        for slot, record in zip(slots, records, strict=True):
-            try:
-                by_version.setdefault(self.check(record).index, []).append((slot, record))
-            except StatecastError as error:
-                failed[slot] = error
-        for index, placed in by_version.items():
-            loaded = self.versions[index]
-            self._restore(loaded, placed)
-            self.table.place_all(
-                np.array([slot for slot, _ in placed]),
-                [record for _, record in placed],
-                index,
-                self._clock.wall_s(),
-            )
-            for slot, record in placed:
-                self._catch_up(loaded, slot, record)
-        return failed
-
-    def _restore(self, loaded: Loaded, placed: Sequence[tuple[int, Record]]) -> None:
-        fresh = [slot for slot, record in placed if not record.states]
-        if fresh:
-            loaded.model.runner.reset(np.array(fresh))
-        kept = [(slot, record.states) for slot, record in placed if record.states]
-        for start in range(0, len(kept), _RESTORED_AT_ONCE):
-            slots, states = zip(*kept[start : start + _RESTORED_AT_ONCE], strict=True)
-            loaded.model.runner.restore(np.array(slots), loaded.states.unpack(states))
-
-    def _catch_up(self, loaded: Loaded, slot: int, record: Record) -> None:
-        """The recent rows, and the rows that the store has beyond the states."""
-        if self.recent.num_rows:
-            self.recent.put(slot, record.recent)
-        tail = record.tail
-        if tail is None:
-            return
-        if len(tail.rows):
-            slots, rows = np.array([slot]), tail.rows[None]
-            loaded.model.runner.step(slots, rows, Reply.NONE)
-            self.recent.add(slots, rows)
-        self.table.move(slot, tail.position, tail.last_time_us)
-
-    def check(self, record: Record) -> Loaded:
-        """The version that a record's state is of.
-
-        Raises:
-            ForeignState: no loaded version has its state.
-            DamagedState: its state has another size.
-        """
-        loaded = self.version_of(record.digest)
-        if len(record.states) not in (0, loaded.states.num_bytes):
-            found = f"{len(record.states)} bytes of state, expected {loaded.states.num_bytes}"
-            raise DamagedState(f"session {own_id(record.session_id)!r}", found)
-        return loaded
-
-    def version_of(self, digest: str) -> Loaded:
-        """The loaded version of a model file.
-
-        Raises:
-            ForeignState: there is none.
-        """
-        loaded = self.versions.by_digest(digest)
-        if loaded is None:
-            served = [each.model.manifest.digest for each in self.versions.all()]
-            raise ForeignState(self.name, digest, served)
-        return loaded
 
     def end(self, slot: int) -> None:
         """A session of memory is over; rows that wait for it begin a new one."""
@@ -317,25 +207,6 @@ class Residency:
         self.recent.clear(np.array([slot]))
         self.table.end(slot)
         self.table.versions[slot] = self.versions.newest.index
-
-    async def save_leaving(self) -> None:
-        """Hand over those that made room. What the store does not take now stays for the next time."""
-        leaving = dict(self._leaving)
-        if not leaving:
-            return
-        try:
-            await self.store.save(self.name, list(leaving.values()))
-        except TokenLost as error:
-            # Others have gone on with them since: theirs is the newer state.
-            for session_id in error.session_ids:
-                self._leaving.pop(session_id, None)
-            return
-        except StoreUnavailable as error:
-            _log.warning("sessions cannot leave memory", reason=str(error), num_sessions=len(leaving))
-            return
-        for session_id, record in leaving.items():
-            if self._leaving.get(session_id) is record:
-                del self._leaving[session_id]
 
     async def save_named(self, session_ids: Sequence[str]) -> int:
         """Checkpoint those of these sessions that are in memory; returns how many."""
@@ -347,7 +218,7 @@ class Residency:
 
     async def save(self, slots: Sequence[int]) -> None:
         """Checkpoint sessions of memory, which stay there; sessions that others took over are forgotten."""
-        records = self.records(slots)
+        records = self.placement.records(slots)
         generations = self.table.generations[list(slots)]
         try:
             tokens = await self.store.save(self.name, records)
@@ -362,7 +233,7 @@ class Residency:
         """Another replica has these sessions: what memory has of them is old."""
         self.counts.sessions_taken_over += len(slots)
         for slot in slots.tolist():
-            self.tell(SessionEvent.TAKEN_OVER, self.info(slot))
+            self.tell(SessionEvent.TAKEN_OVER, self.placement.info(slot))
         self.table.unload(slots)
 
     async def upgrade(self, slots: Slots) -> None:
@@ -373,83 +244,26 @@ class Residency:
         """
         newest = self.versions.newest
         upgraded: list[int] = []
-        for old, mine in self.by_version(slots):
+        for old, mine in self.placement.by_version(slots):
             if old.policy is UpgradePolicy.PIN or old.index == newest.index or not len(mine):
                 continue
             if old.policy is UpgradePolicy.CARRY:
                 newest.model.runner.restore(mine, old.model.runner.states(mine))
             else:
-                self._replay(newest, mine)
+                self.placement.replay(newest, mine)
             self.table.versions[mine] = newest.index
             # A state that no session has is nobody's to be told of, or to be kept.
             upgraded += [slot for slot in mine.tolist() if slot not in self.table.borrowed]
         if not upgraded:
             return
         for slot in upgraded:
-            self.tell(SessionEvent.UPGRADED, self.info(slot))
+            self.tell(SessionEvent.UPGRADED, self.placement.info(slot))
         if self.store.is_durable:
             await self.save(upgraded)
 
     def idle_s(self, used_at_s: float) -> float:
         """How long ago, at least 0, something was that happened at `used_at_s` since 1970-01-01 UTC."""
         return max(self._clock.wall_s() - used_at_s, 0.0)
-
-    def info(self, slot: int) -> SessionInfo:
-        """Of a session in memory."""
-        model = self.versions[int(self.table.versions[slot])].model
-        return SessionInfo(
-            self.table.session_id(slot),
-            model.version,
-            model.manifest.digest,
-            int(self.table.positions[slot]),
-            self.table.last_time_us(slot),
-            self.table.used_at_s(slot, self._clock.wall_s()),
-            in_memory=True,
-        )
-
-    def info_of(self, record: Record) -> SessionInfo:
-        """Of a session that is not in memory."""
-        loaded = self.versions.by_digest(record.digest)
-        last = None if record.last_time_us == NO_TIME else record.last_time_us
-        return SessionInfo(
-            record.session_id,
-            loaded.model.version if loaded else 0,
-            record.digest,
-            record.position,
-            last,
-            record.used_at_s,
-            in_memory=False,
-        )
-
-    def leaving(self, session_id: str) -> Record | None:
-        """A session that is on its way to the store."""
-        return self._leaving.get(session_id)
-
-    def drop_leaving(self, session_id: str) -> None:
-        """It need not be saved any more."""
-        self._leaving.pop(session_id, None)
-
-    async def fetch_versions(self, records: Iterable[Record | StoreFault | None]) -> None:
-        """Load the versions that records need. One that cannot be had makes its sessions foreign."""
-        needed = {record.digest for record in records if isinstance(record, Record)}
-        for digest in needed:
-            if self.versions.by_digest(digest) is None and self._fetch is not None:
-                model = await self._fetch(digest)
-                if model is not None and self._reads_alike(model):
-                    self.versions.adopt(model)
-
-    def _reads_alike(self, model: ServedModel) -> bool:
-        """Whether a version's rows are those of the newest: sessions of one that reads others are foreign."""
-        newest, layout = self.versions.newest.model, model.manifest.row_layout
-        if layout == newest.manifest.row_layout:
-            return True
-        _log.warning(
-            "a version reads other columns than the one that is served: its sessions stay in the store",
-            model=model.name,
-            version=model.version,
-            served=newest.version,
-        )
-        return False
 
     async def upgrade_some(self, limit: int) -> int:
         """Take sessions of older versions over to the one that is served; returns how many are left."""
@@ -468,33 +282,24 @@ class Residency:
             self.num_elsewhere = max(self.num_elsewhere - 1, 0)
             self.ended_one(session_id)
             unknown = Record(session_id, "", 0, NO_TIME, b"")
-            self.tell(SessionEvent.EXPIRED, self.info_of(unknown))
+            self.tell(SessionEvent.EXPIRED, self.placement.info_of(unknown))
         self._told_expired.clear()
 
     def num_sessions(self, index: int) -> int:
         """Sessions in memory that are on a version, those counted in whose first row waits."""
         return int((self.table.versions[self.table.in_use()] == index).sum())
 
-    def _replay(self, newest: Loaded, slots: Slots) -> None:
-        """The newest version's states after the recent rows of each session."""
-        newest.model.runner.reset(slots)
-        rows = {slot: self.recent.get(slot) for slot in slots.tolist()}
-        for length in {len(each) for each in rows.values()} - {0}:
-            mine = [slot for slot, each in rows.items() if len(each) == length]
-            stacked = np.stack([rows[slot] for slot in mine])
-            newest.model.runner.step(np.array(mine, np.int64), stacked, Reply.NONE)
-
     def _make_room(self) -> None:
-        if len(self._leaving) >= _MAX_LEAVING or (not self.store.is_durable and self._is_full):
+        if self.leaving.is_full or (not self.store.is_durable and self._is_full):
             return
         limit = min(max(self.table.capacity // _LEAVING_PART, 1), _MOST_LEAVING)
         slots = self.table.oldest_idle(limit)
         if not slots:
             return
         if not self.store.is_shared:
-            self._leaving.update((record.session_id, record) for record in self.records(slots))
+            self.leaving.add(self.placement.records(slots))
         for slot in slots:
-            self.tell(SessionEvent.EVICTED, self.info(slot))
+            self.tell(SessionEvent.EVICTED, self.placement.info(slot))
             self.table.forget(slot)
         self.num_elsewhere += len(slots)
         self.counts.sessions_spilled += len(slots)
@@ -507,4 +312,4 @@ class Residency:
     def _expired(self, slot: int) -> None:
         self._told_expired.add(self.table.session_id(slot))
         self.ended_one(self.table.session_id(slot))
-        self.tell(SessionEvent.EXPIRED, self.info(slot))
+        self.tell(SessionEvent.EXPIRED, self.placement.info(slot))

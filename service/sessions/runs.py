@@ -60,7 +60,7 @@ def engine_failure(model: str, cause: Exception, num_sessions: int) -> EngineFai
 
 def _step(batch: Batch, planned: BatchPlan, group: Group, residency: Residency) -> Outcome:
     slots = batch.slots if group.entries is None else batch.slots[group.entries]
-    ((loaded, _),) = residency.by_version(slots)
+    ((loaded, _),) = residency.placement.by_version(slots)
     try:
         forecasts, scores = _stepped(loaded.model, slots, group)
     except Exception as error:
@@ -104,7 +104,7 @@ def _by_version(batch: Batch, group: Group, residency: Residency) -> Iterator[Gr
 
 def _read_out(batch: Batch, entries: Integers, residency: Residency) -> Forecasts:
     slots = batch.slots[entries]
-    parts = list(residency.by_version(slots))
+    parts = list(residency.placement.by_version(slots))
     if len(parts) == 1:
         return parts[0][0].model.runner.read_out(slots)
     manifest = residency.versions.newest.model.manifest

@@ -2,8 +2,7 @@
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -26,11 +25,14 @@ from service.sessions.batch import Batch, join
 from service.sessions.commits import Commits
 from service.sessions.frame import NO_POSITION, Frame
 from service.sessions.intake import MAX_STEP_ROWS, Intake
-from service.sessions.plan import BatchPlan, StepLimits, plan_batch
+from service.sessions.limits import Limits
+from service.sessions.operations import Operations
+from service.sessions.placement import Fetch
+from service.sessions.plan import BatchPlan, plan_batch
 from service.sessions.queue import FrameQueue
 from service.sessions.quota import Quota
 from service.sessions.recovery import recover
-from service.sessions.residency import Fetch, Residency
+from service.sessions.residency import Residency
 from service.sessions.row_watch import RowWatches
 from service.sessions.runs import engine_failure, run
 from service.sessions.turns import Turns
@@ -43,26 +45,6 @@ _log = structlog.get_logger()
 
 # Longer than any batch takes, short enough that a client tries again while it still matters.
 _RETRY_AFTER_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one model's sessions; see the settings of the same names.
-
-    Attributes:
-        max_inline_rows: rows that a batch may hold and still run on the event loop's own thread.
-        num_recent_rows: rows kept of each session in memory, for versions that replay them.
-        max_tenant_sessions: of each tenant; None where there are none.
-    """
-
-    session_ttl_s: float
-    max_sessions: int
-    max_batch_size: int
-    max_queued_rows: int
-    max_inline_rows: int
-    steps: StepLimits
-    num_recent_rows: int = 0
-    max_tenant_sessions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +104,7 @@ class SessionWorker:
         self._intake = Intake(
             self._queue, self.table, self.counts, clock, limits.max_batch_size, halves=self._commits.overlap
         )
-        self._operations: deque[Callable[[], Awaitable[None]]] = deque()
+        self._operations = Operations(self.wake)
         self._collectors: list[Callable[[], None]] = []
         self._turns = Turns(self._turn)
         # What the present turn goes on with beyond this turn of the event loop.
@@ -292,7 +274,7 @@ class SessionWorker:
             StoreUnavailable: it cannot be read.
         """
         recovered = await self.store.recover(self.model.name, self.model.manifest.row_layout.width)
-        await self.residency.fetch_versions(recovered.records)
+        await self.residency.placement.fetch_versions(recovered.records)
         found = await recover(recovered, self.residency)
         self.counts.rows_recovered += found[0]
         if self.store.is_durable:
@@ -301,23 +283,7 @@ class SessionWorker:
 
     async def between_batches(self, act: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """Do something while no batch runs and none is taken; returns or raises what it does."""
-        done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-
-        async def operate() -> None:
-            if done.cancelled():
-                return
-            try:
-                result = await act()
-            except Exception as error:
-                if not done.done():
-                    done.set_exception(error)
-            else:
-                if not done.done():
-                    done.set_result(result)
-
-        self._operations.append(operate)
-        self.wake()
-        return await done
+        return await self._operations.do(act)
 
     async def run(self) -> None:
         """Work until cancelled. A batch that has begun then ends first: it commits or fails as a whole."""
@@ -376,7 +342,7 @@ class SessionWorker:
             await self._commits.drained()
         while self._operations:
             self.residency.reset_dirty()
-            await self._operations.popleft()()
+            await self._operations.run_next()
         self._collect()
         failed = await self.residency.load_missing()
         # From here to the run nothing is awaited: what is taken is loaded.
@@ -387,7 +353,7 @@ class SessionWorker:
         self._took = bool(parts)
         if parts:
             await self._apply(join(parts), is_history=parts[0].root is not None)
-        await self.residency.save_leaving()
+        await self.residency.leaving.save()
 
     def _collect(self) -> None:
         for flush in self._collectors:

@@ -12,8 +12,9 @@ from service.engine.model import ServedModel
 from service.engine.resident_arena import ResidentArena
 from service.sessions.exported import parse, record_of, to_bytes
 from service.sessions.info import SessionInfo
+from service.sessions.limits import Limits
 from service.sessions.plan import StepLimits
-from service.sessions.worker import Limits, SessionWorker
+from service.sessions.worker import SessionWorker
 from service.store.table import NO_TIME
 from tests.property.engine_failures import MODEL, Device, Engine, FailingRunner
 from tests.property.engine_loop import Call, HandLoop
@@ -66,7 +67,7 @@ class Process:
         slot = table.find_or_none(name)
         if slot is not None:
             return int(table.positions[slot]), table.last_time_us(slot)
-        record = residency.leaving(name)
+        record = residency.leaving.get(name)
         if record is None and table.must_load:
             peeked = Call(residency.store.peek(residency.name, name))
             assert peeked.poll()

@@ -12,9 +12,10 @@ from service.errors import EngineFailure, TooManyWatches
 from service.loading import ModelLoader
 from service.sessions.frame import NO_POSITION, Frame
 from service.sessions.info import SessionEvent
+from service.sessions.limits import Limits
 from service.sessions.plan import StepLimits
 from service.sessions.row_watch import MAX_OF_EACH, MAX_WATCHES
-from service.sessions.worker import Limits, SessionWorker
+from service.sessions.worker import SessionWorker
 from service.store.contract import NO_TIME
 from service.tenant import prefix_of
 from tests.model_files import write_model

@@ -23,8 +23,9 @@ from service.errors import (
     UnknownSession,
 )
 from service.sessions.frame import NO_POSITION, Frame
+from service.sessions.limits import Limits
 from service.sessions.plan import StepLimits
-from service.sessions.worker import Limits, SessionWorker
+from service.sessions.worker import SessionWorker
 from tests.fakes import CountingRunner, HandClock
 
 STATES = (StateSpec(name="total", shape=(1,), dtype="float64"),)

@@ -22,10 +22,11 @@ from service.errors import (
     UpgradeRefused,
 )
 from service.sessions.info import SessionEvent
+from service.sessions.limits import Limits
 from service.sessions.plan import StepLimits
 from service.sessions.upkeep import Upkeep
 from service.sessions.versions import UpgradePolicy
-from service.sessions.worker import Limits, SessionWorker
+from service.sessions.worker import SessionWorker
 from service.store.contract import StoreFault
 from service.store.memory import MemoryStore
 from tests.durable_store import DurableStore
