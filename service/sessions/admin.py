@@ -19,6 +19,8 @@ from service.store.contract import NO_TIME, NO_TOKEN, Listed, Record, StoreFault
 from service.tenant import own_id
 
 _log = structlog.get_logger()
+# Ids that are looked at in the turn of the event loop that asks for them.
+_MANY = 10_000
 _T = TypeVar("_T")
 
 
@@ -84,7 +86,19 @@ class SessionAdmin:
 
     async def page(self, prefix: str, after: str, limit: int) -> tuple[list[SessionInfo], str]:
         """Sessions whose ids begin with `prefix`, and `after` for the next page, "" where there is none."""
-        return await self._between(lambda: self._page(prefix, after, limit))
+        if self._store.is_durable:
+            return await self._between(lambda: self._stored_page(prefix, after, limit))
+        # Two sources in order of id: what is in memory, and what has left it.
+        others, names = await self._between(lambda: self._named(prefix, after, limit))
+
+        def pick() -> list[str]:
+            named = (n for n in names if n > after and n.startswith(prefix) and n not in others)
+            return heapq.nsmallest(limit + 1, itertools.chain(others, named))
+
+        # To look at a million takes a second, in which others are served.
+        found = await asyncio.to_thread(pick) if len(names) > _MANY else pick()
+        infos = await self._between(lambda: self._infos(found[:limit], others))
+        return infos, found[limit - 1] if len(found) > limit else ""
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See `Residency.subscribe`."""
@@ -241,23 +255,27 @@ class SessionAdmin:
         residency.tell(SessionEvent.DELETED, snapshot.info)
         return snapshot
 
-    async def _page(self, prefix: str, after: str, limit: int) -> tuple[list[SessionInfo], str]:
-        residency = self._residency
-        if self._store.is_durable:
-            listed, following = await self._store.page(residency.name, prefix, after, limit)
-            return [self._info(each) for each in listed], following
-        # Two sources in order of id: what is in memory, and what has left it.
-        spilled, _ = await self._store.page(residency.name, prefix, after, limit + 1)
-        others = {each.session_id: each for each in spilled}
-        names = (
-            self._table.names() if not prefix else [n for n in self._table.names() if n.startswith(prefix)]
-        )
-        found = heapq.nsmallest(limit + 1, {*others, *(name for name in names if name > after)})
+    async def _stored_page(self, prefix: str, after: str, limit: int) -> tuple[list[SessionInfo], str]:
+        listed, following = await self._store.page(self._residency.name, prefix, after, limit)
+        return [self._info(each) for each in listed], following
+
+    async def _named(self, prefix: str, after: str, limit: int) -> tuple[dict[str, Listed], list[str]]:
+        """What has left memory, as far as a page may have it, and the ids of all that is there."""
+        spilled, _ = await self._store.page(self._residency.name, prefix, after, limit + 1)
+        return {each.session_id: each for each in spilled}, self._table.names()
+
+    async def _infos(self, session_ids: list[str], others: dict[str, Listed]) -> list[SessionInfo]:
+        """Of sessions that were found a moment ago; those that have ended since are left out."""
         infos = []
-        for name in found[:limit]:
-            slot = self._table.find_or_none(name)
-            infos.append(residency.placement.info(slot) if slot is not None else self._info(others[name]))
-        return infos, found[limit - 1] if len(found) > limit else ""
+        for session_id in session_ids:
+            slot = self._table.find_or_none(session_id)
+            if slot is not None:
+                infos.append(self._residency.placement.info(slot))
+            elif session_id in others:
+                infos.append(self._info(others[session_id]))
+            elif (record := await self._stored(session_id)) is not None:
+                infos.append(self._residency.placement.info_of(record))
+        return infos
 
     def _info(self, listed: Listed) -> SessionInfo:
         """Of a session in a page of the store's; memory knows better where it has it."""

@@ -6,6 +6,7 @@ import pytest
 import statecast
 from statecast.v1 import forecast_pb2 as pb
 from statecast.v1 import forecast_pb2_grpc, session_pb2, session_pb2_grpc
+from tests.browser.rows import open_sessions
 from tests.server_process import serving
 
 HOUR_US = 3_600_000_000
@@ -85,3 +86,17 @@ def test_a_session_too_many_is_refused_for_good(repository):
             replies = stream.forecast({"first": 2.0, "second": 2.0})
         assert replies["first"].position == 2
         assert isinstance(replies["second"], statecast.Overloaded)
+
+
+def test_many_sessions_in_memory_are_listed_once_each(repository):
+    """In order of their ids, those that have left memory among them; as many as are looked for aside."""
+    names = [f"many-{number:05d}" for number in range(10_500)]
+    with (
+        serving(repository, "--max-resident-sessions", "10250") as server,
+        statecast.Client(server.address) as client,
+    ):
+        for first in range(0, len(names), 5_250):
+            open_sessions(server, "gru", names[first : first + 5_250][::-1], num_features=1)
+        assert [each.session_id for each in client.sessions("gru").list()] == names
+        found = [each.session_id for each in client.sessions("gru").list(prefix="many-1")]
+        assert found == names[10_000:]
