@@ -36,7 +36,7 @@ ABLATIONS = (
     Ablation("seasonal skip and window: persistence instead", {"seasons": ()}),
     Ablation("learned map of the window", {"maps_window": False}),
     Ablation("recurrence: one unit", {"hidden_size": 1}),
-    Ablation("running scale: that of the file", {}, _ETT, without.running_scale),
+    Ablation("running scale: that of the file", {}, tuple(ON), without.running_scale),
     Ablation("log of the scale", {}, taken_out=without.log_of_scale),
     Ablation("a forecast learned at every step: one of a segment", {"origins": 1}),
     Ablation("calendar", {"calendar": False}, (*_ETT, *_GEFCOM)),
