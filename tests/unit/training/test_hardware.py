@@ -25,6 +25,20 @@ def test_mixed_precision_publishes_a_float32_model_that_passes_parity(cell: str,
     assert {weight.dtype for weight in weights.values()} <= {torch.float32, torch.float64}
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: a CPU has no float16 to train in")
+@pytest.mark.parametrize("precision", ["16-mixed", "bf16-mixed"])
+def test_mixed_precision_on_a_gpu_learns_as_single_precision_does(precision: str, tmp_path: Path) -> None:
+    """On the same rows the loss is within a tenth, and the exported file computes what the module does."""
+    data = write_csv(tmp_path / "data.csv")
+    published = {
+        each: train(settings_for(data, precision=each, output=tmp_path / each / "model"))
+        for each in ("32", precision)
+    }
+    single, mixed = (published[each].manifest for each in ("32", precision))
+    assert mixed.parity_error <= TOLERANCE
+    assert mixed.backtest["mae"] == pytest.approx(single.backtest["mae"], rel=0.1)
+
+
 class _Autocast(Callback):
     """Notes how the network's numbers are cast whenever a loss is taken."""
 
