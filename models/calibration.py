@@ -1,8 +1,8 @@
 """Adaptive conformal correction: forecasts are judged when their values come, and the levels are moved.
 
 A forecast of step k is judged k rows after it was made, for some steps k of the horizon (the grid). Each
-level of each of them has an offset, in units of the forecast's own interval there. A value below the
-corrected quantile lowers it, one above raises it, so that in the long run the share below is the level,
+level of each of them has an offset, in units of the forecast's own interval there. A value below the quantile
+that was served lowers it, one above raises it, so that in the long run the share below is the level,
 whatever the series does (Gibbs & Candes 2021; the quantile tracker of Angelopoulos, Candes & Tibshirani 2023,
 equation 4; Angelopoulos, Barber & Bates 2024 for steps that shrink).
 
@@ -27,8 +27,10 @@ from models.state import State, StateInit
 _WARM_UP = 4.0
 # How far an offset moves for a forecast: much at first, and at least so much for ever, to follow a drift.
 _FLOOR, _EXTRA, _DECAY_ROWS = 0.02, 2.0, 20.0
-# Forecasts of every s-th row stand for the s - 1 between, so an offset moves s times as far, but not beyond.
-_MOST_MOVED = 0.2
+# Errors of forecasts of step k that were made a row apart are nearly the same, and what they taught is seen
+# k rows later: an offset moves less the further ahead, by this power of k. Forecasts of every s-th row stand
+# for the s - 1 between: it moves s times as far, but not beyond.
+_SLOWER, _MOST_MOVED = 0.25, 0.2
 # A value is not below or above a quantile at once but along a ramp, this part of the interval to either side:
 # the last digits of a sum, which depend on the batch and the chunk, then move an offset by as little.
 _RAMP = 0.1
@@ -65,6 +67,7 @@ class Calibration(nn.Module):
         self.tracker = _Tracker(levels, grid)
         self.is_whole = len(grid.steps) == horizon
         num, strides = len(levels), np.array(grid.strides)
+        weights = strides / np.array(grid.steps) ** _SLOWER
         self.has_median = 0.5 in levels
         # Below the median -1, above it 1; without one nothing has a side.
         sides = np.sign(np.array(levels) - 0.5) if self.has_median else np.ones(num)
@@ -72,8 +75,8 @@ class Calibration(nn.Module):
         self.needs_sort = not self.has_median or max((sides < 0).sum(), (sides > 0).sum()) > 1
         constants = {
             "steps": np.array(grid.steps),
-            "floor": _FLOOR * strides,
-            "extra": _EXTRA * strides,
+            "floor": _FLOOR * weights,
+            "extra": _EXTRA * weights,
             "strides": strides,
             "moves": (np.array(levels) != 0.5)[None, :],
             "repeat": np.ones((1, num + 1)),
@@ -113,12 +116,13 @@ class Calibration(nn.Module):
         rows, after = self._counts(mark, state[_COUNT])
         value = torch.where(observed, y, 0.0).to(torch.float32).unsqueeze(-1)
         entry = self._on_grid(spread.quantiles) + spread.point
-        slope = 0.5 / _RAMP / self._on_grid(spread.width)
+        width = self._on_grid(spread.width)
+        slope = 0.5 / _RAMP / width
 
         age = (rows - self.steps).clamp(min=0.0)  # (B, T, G), positive once there is something to judge
         gain = (self.floor + self.extra / (age + _DECAY_ROWS)).clamp(max=_MOST_MOVED)
         gain = gain * (age.clamp(max=1.0) * mark)
-        inputs = [torch.cat([entry, slope[..., :1]], dim=-1), value]
+        inputs = [torch.cat([entry, slope[..., :1]], dim=-1), width, value]
         if self.grid.is_thinned:
             turn = rows / self.strides
             due = (turn == torch.floor(turn)).to(torch.float32)
@@ -162,10 +166,10 @@ class Calibration(nn.Module):
 class _Tracker(ScannedLayer):
     """One row: judge the oldest forecast of each step of the grid, move its offsets, let the next wait.
 
-        below = clip(1/2 + (q + theta w - y) / (2 ramp w), 0, 1)
+        below = clip(1/2 + (q - y) / (2 ramp w), 0, 1)
         theta <- theta + gain (level - below)
 
-    q is the model's own quantile, w its interval, theta the offset.
+    q is the quantile as it was served, the model's own and theta w; w is its interval, theta the offset.
     """
 
     levels: Tensor
@@ -173,6 +177,7 @@ class _Tracker(ScannedLayer):
     pushed: Tensor
     quantiles: Tensor
     slopes: Tensor
+    served: Tensor
 
     def __init__(self, levels: Sequence[float], grid: Grid) -> None:
         super().__init__()
@@ -183,6 +188,7 @@ class _Tracker(ScannedLayer):
             "levels": np.tile(np.array(levels) - 0.5, (len(grid.steps), 1)),
             "quantiles": quantiles,
             "slopes": slopes,
+            "served": quantiles.T,
         }
         for name, value in constants.items():
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
@@ -194,12 +200,18 @@ class _Tracker(ScannedLayer):
         return tuple(part.detach() for part in x)
 
     def step(self, rows: tuple[Tensor, ...], *states: Tensor) -> tuple[Tensor, ...]:
-        """Entry (B, G, Q + 1), value (B, 1, 1) [, due (B, E, Q + 1)], gain (B, G, Q); offsets and ring."""
-        (entry, value, *due, gain), (offset, ring) = rows, states
+        """The next offsets and ring.
+
+        Args:
+            rows: entry (B, G, Q + 1), width (B, G, Q), value (B, 1, 1) [, due (B, E, Q + 1)], gain (B, G, Q).
+            states: offsets (B, G, Q) and ring (B, E, Q + 1).
+        """
+        (entry, width, value, *due, gain), (offset, ring) = rows, states
         judged = ring.index_select(1, self.oldest)
         distance = (judged @ self.slopes) * (judged @ self.quantiles - value)
-        below = (distance + (0.5 / _RAMP) * offset).clamp(-0.5, 0.5)
+        offset = offset + gain * (self.levels - distance.clamp(-0.5, 0.5))
+        entry = entry + (offset * width) @ self.served
         pushed = torch.cat([entry, ring], dim=1).index_select(1, self.pushed)
         if due:
             pushed = torch.where(due[0], pushed, ring)
-        return offset + gain * (self.levels - below), pushed
+        return offset, pushed

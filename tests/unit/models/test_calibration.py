@@ -74,6 +74,20 @@ def test_far_steps_are_corrected_too() -> None:
         assert _covered(forecast, y, step, slice(1000, 2400)) == pytest.approx(0.8, abs=0.03), step
 
 
+@pytest.mark.parametrize("step", [1, 8, 24])
+def test_intervals_that_are_right_stay_as_wide_where_errors_overlap(step: int) -> None:
+    """Of a random walk, whose errors 24 steps ahead are nearly those of the row before, 80 % stay covered."""
+    y = np.random.default_rng(7).normal(size=(16, 3000)).cumsum(axis=1)
+    steps = torch.arange(1, 25, dtype=torch.float32).sqrt()[:, None]
+    normal = torch.tensor(normal_deviates(np.array(LEVELS)), dtype=torch.float32)
+    level = torch.from_numpy(y)[..., None]
+    spread = Spread((normal * steps).expand(*y.shape, 24, 3), torch.ones_like(level), level)
+    calibration = Calibration(LEVELS, 24)
+    offsets, _ = calibration(level, spread, initial_state(calibration.state_init(), len(y)))
+    forecast = calibration.corrected(spread, offsets).raw.double().numpy()
+    assert _covered(forecast, y, step, slice(500, 2900)) == pytest.approx(0.8, abs=0.012)
+
+
 def test_the_median_stays_and_levels_never_cross() -> None:
     """Values that lie far off move every level but the median, and none beyond another."""
     levels = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -132,7 +146,7 @@ def test_nothing_is_judged_before_there_is_something() -> None:
 def test_the_ring_hands_out_what_was_forecast_for_the_row() -> None:
     """Each step is judged by the forecast made so many rows before: one that is right is left alone."""
     calibration = Calibration(LEVELS, 48)
-    num_rows, horizon = 200, 48
+    num_rows, horizon = 400, 48
     y = torch.arange(num_rows, dtype=torch.float64).square().reshape(1, -1, 1) / 100
     ahead = (torch.arange(num_rows)[:, None] + torch.arange(1, horizon + 1)).double().square() / 100
     width = torch.tensor([-1.0, 0.0, 1.0])
