@@ -47,12 +47,12 @@ def test_rows_calls_and_errors_are_seen_as_they_come(visit, server):
 
 def test_nothing_is_asked_once_the_view_is_left(visit, server):
     """Nor before it is shown; it costs nothing then."""
-    seen = visit("sessions/two", server=server)
+    seen = visit("models", server=server)
     asked = []
     seen.page.on(
         "request", lambda request: asked.append(request.url) if "/api/health" in request.url else None
     )
-    seen.wait("#sessions-prefix")
+    seen.wait(".model-list")
     assert asked == []
     with asks(seen):
         seen.go("health")
