@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 CHROMIUM = "/usr/bin/chromium"
-# As the browser tests start it: nothing of its own accord, no sandbox within the container's.
-_FLAGS = (
+# Nothing that a browser does of its own accord, and no sandbox within the container's.
+FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
@@ -46,7 +46,7 @@ def main(address: str, model: str, session: str) -> None:
     # A browser has processes that work side by side, and the server does little meanwhile.
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(f"http://{address}/#live/{model}/{session}")
         page.get_by_text("Waiting for rows").wait_for()

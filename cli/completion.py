@@ -3,10 +3,11 @@
 import os
 import re
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import fields
-from io import StringIO
 from typing import Any
+
+from cli.reprinted import reprinted
 
 # Somebody waits with a finger on a key.
 _PATIENCE_S = 2.0
@@ -70,13 +71,8 @@ def words_of_bash(environment: MutableMapping[str, str] = os.environ) -> Iterato
     cursor = int(environment.get("COMP_CWORD") or 0)
     words, cursor, typed = joined(words, cursor)
     environment["COMP_WORDS"], environment["COMP_CWORD"] = "\n".join(words), str(cursor)
-    printed = StringIO()
-    try:
-        with redirect_stdout(printed):
-            yield
-    finally:
-        for line in printed.getvalue().splitlines():
-            print(_escaped(line.removeprefix(typed)))
+    with reprinted(lambda lines: [_escaped(line.removeprefix(typed)) for line in lines]):
+        yield
 
 
 def joined(words: list[str], cursor: int) -> tuple[list[str], int, str]:

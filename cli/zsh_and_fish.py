@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager, redirect_stdout
-from io import StringIO
+from contextlib import contextmanager
 from pathlib import Path
+
+from cli.reprinted import reprinted
 
 _COMPLETE, _ACTION = "_STATECAST_COMPLETE", "_TYPER_COMPLETE_FISH_ACTION"
 # typer's file says how to complete when zsh first loads it, which is at a Tab; that Tab wants an answer.
@@ -22,12 +23,8 @@ def words_of_zsh(environment: MutableMapping[str, str] = os.environ) -> Iterator
     somebody else named could be a command.
     """
     environment[_COMPLETE], environment[_ACTION] = "complete_fish", "get-args"
-    printed = StringIO()
-    try:
-        with redirect_stdout(printed):
-            yield
-    finally:
-        print(added([line for line in printed.getvalue().splitlines() if line]))
+    with reprinted(lambda lines: [added([line for line in lines if line])]):
+        yield
 
 
 def added(lines: list[str]) -> str:
@@ -66,13 +63,8 @@ def words_of_fish(environment: MutableMapping[str, str] = os.environ) -> Iterato
     last = environment.get("_TYPER_COMPLETE_ARGS", "").rpartition(" ")[2]
     option, equals, _ = last.partition("=")
     before = option + equals if equals and option.startswith("--") else ""
-    printed = StringIO()
-    try:
-        with redirect_stdout(printed):
-            yield
-    finally:
-        for line in printed.getvalue().splitlines():
-            print(before + line if line else line)
+    with reprinted(lambda lines: [before + line if line else line for line in lines]):
+        yield
 
 
 @contextmanager

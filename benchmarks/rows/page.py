@@ -1,18 +1,16 @@
 """The page: what it costs a server that nobody looks at, and one of whose sessions somebody watches."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
+from benchmarks.asked import asked
 from benchmarks.bench import FRAME, Bench, open_sessions
 from benchmarks.lanes import Lanes
 from benchmarks.load import closed_loop
 from benchmarks.measure import Outcome, Target, in_pairs
 from benchmarks.model import NAME
-from benchmarks.processes import ROOT, Process
+from benchmarks.processes import Process
 from benchmarks.rows.frames import FRAMES_IN_FLIGHT
 from benchmarks.traffic import STREAM_PATH, Frames
 
@@ -83,7 +81,8 @@ def _watched(page: _Side, num_pairs: int) -> Outcome:
         page.seen = closed
         return page.per_s()
 
-    with _reader(page.server) as send:
+    address = page.server.logged("http")["address"]
+    with asked("benchmarks.page_reader", address, NAME, _WATCHED) as send:
         pairs = in_pairs(num_pairs, open_per_s, closed_per_s)
     if not all(told):
         raise RuntimeError("the page was told of no row")
@@ -96,37 +95,3 @@ def _ratio(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -
     """Of rows by the server's own time, which another process on its core changes less."""
     (our_rows, our_s), (their_rows, their_s) = np.sum(ours, axis=0), np.sum(theirs, axis=0)
     return round(float(our_rows / our_s / (their_rows / their_s)), 4)
-
-
-@contextmanager
-def _reader(server: Process) -> "Iterator[Send]":
-    """A process that has the page open when it is told to."""
-    address = server.logged("http")["address"]
-    command = [sys.executable, "-m", "benchmarks.page_reader", address, NAME, _WATCHED]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
-        try:
-            yield Send(process)
-        finally:
-            process.kill()
-
-
-class Send:
-    """A word to a process that looks at the page, and what it says."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def __call__(self, word: str) -> str:
-        assert self._process.stdin is not None
-        print(word, file=self._process.stdin, flush=True)
-        return self.answer()
-
-    def answer(self) -> str:
-        """The next line that it says."""
-        assert self._process.stdout is not None
-        said = self._process.stdout.readline().strip()
-        if not said:
-            raise RuntimeError("the page's reader ended")
-        return said

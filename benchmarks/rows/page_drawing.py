@@ -2,8 +2,6 @@
 
 import json
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import statecast
+from benchmarks.asked import Asked, asked
 from benchmarks.bench import Bench
 from benchmarks.measure import Outcome, Target, in_pairs
 from benchmarks.model import NAME
 from benchmarks.page_frames import CHROMIUM
-from benchmarks.processes import ROOT, Process
-from benchmarks.rows.page import Send
 
 DRAWING = Target(
     "page-drawing", "frames of the live view at 50 rows a second", "no row coming", "frames/s", 0.9
@@ -27,6 +24,7 @@ _ROWS_PER_S = 50
 _SESSION = "drawn"
 # So many rows that the chart has all it shows.
 _NUM_BEFORE = 150
+# What is watched is a flow of rows and a page at rest, by the clock: first the page shows what came before.
 _SETTLE_S = 0.6
 
 
@@ -39,11 +37,13 @@ def run(bench: Bench) -> Iterator[Outcome]:
         session = client.session(NAME, _SESSION)
         # One step at least, so that the view shows a session that there is.
         session.observe([10.0])
-        with _browser(server) as ask:
+        address = server.logged("http")["address"]
+        with asked("benchmarks.page_frames", address, NAME, _SESSION) as ask:
+            ask.answer()
             yield _measured(bench, session, ask)
 
 
-def _measured(bench: Bench, session: statecast.Session, ask: Send) -> Outcome:
+def _measured(bench: Bench, session: statecast.Session, ask: Asked) -> Outcome:
     seconds, seen = 5 * bench.sizes.seconds, []
     feeder = _Feeder(session)
 
@@ -106,20 +106,3 @@ class _Feeder:
             thread.join()
         if failed:
             raise RuntimeError(f"a row was not taken: {failed[0]}")
-
-
-@contextmanager
-def _browser(server: Process) -> Iterator[Send]:
-    """A process that has the view open."""
-    address = server.logged("http")["address"]
-    command = [sys.executable, "-m", "benchmarks.page_frames", address, NAME, _SESSION]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
-        try:
-            ask = Send(process)
-            ask.answer()
-            yield ask
-        finally:
-            # Its end of input, so that the browser is closed and not left behind.
-            process.communicate(timeout=20)

@@ -71,19 +71,22 @@ def run(bench: Bench) -> Iterator[Outcome]:
         store = stack.enter_context(valkey(None))
         flags = ("--store", store.url)
         servers = [stack.enter_context(bench.server(*flags)) for _ in range(2)]
-        direct = _Side(servers[:1], None, store)
-        one = _behind_envoy(stack, servers[:1], store)
-        for target in TARGETS:
+        sides = {
+            "direct": _Side(servers[:1], None, store),
+            "one": _behind_envoy(stack, servers[:1], store),
+            "two": _behind_envoy(stack, servers, store),
+        }
+        for target in (STREAMS, UNARY):
             if bench.wants(target):
-                if target is APART:
-                    servers[1] = stack.enter_context(bench.server(*flags, beside_load=True))
-                two = _behind_envoy(stack, servers, store)
-                yield _compare(bench, target, {"direct": direct, "one": one, "two": two})
+                yield _compare(bench, target, sides)
+        if bench.wants(APART):
+            apart = [servers[0], stack.enter_context(bench.server(*flags, beside_load=True))]
+            yield _compare(bench, APART, {**sides, "two": _behind_envoy(stack, apart, store)})
 
 
 def _behind_envoy(stack: ExitStack, servers: Sequence[Process], store: Valkey) -> _Side:
     proxy = stack.enter_context(envoy([server.address for server in servers], None))
-    return _Side(tuple(servers), proxy, store)
+    return _Side(servers, proxy, store)
 
 
 def _compare(bench: Bench, target: Target, sides: dict[str, _Side]) -> Outcome:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.page_frames import CHROMIUM
+from benchmarks.page_frames import FLAGS as BROWSER_FLAGS
 from tests.browser.visit import Visit, only_expected
 from tests.http_port import FLAGS, address_of
 from tests.missing import missing
@@ -11,22 +13,15 @@ from tests.model_files import write_model
 from tests.server_process import serving
 from tests.task_models import write_task_model
 
-_CHROMIUM = Path("/usr/bin/chromium")
-# Nothing that a browser does of its own accord, and no sandbox within the container's.
-_FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
 
 # Not for longer than these tests: Playwright leaves its event loop running, and no other can run beside it.
 @pytest.fixture(scope="package")
 def browser():
-    if not _CHROMIUM.exists():
-        missing("no /usr/bin/chromium: Debian's package chromium has it")
+    if not Path(CHROMIUM).exists():
+        missing(f"no {CHROMIUM}: Debian's package chromium has it")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is in the extra dev")
     with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=list(_FLAGS))
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(BROWSER_FLAGS))
         yield running
         running.close()
 

@@ -3,13 +3,11 @@
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-import statecast as sdk
-from tests.server_process import serving
+from tests.completing import path_with_statecast, serving_sessions
 from tests.terminal import Terminal
 
 BASH = shutil.which("bash")
@@ -20,10 +18,7 @@ SESSIONS = "site:1", "site:2", "mill@7", "two words", "x\\$(touch evaluated)"
 
 @pytest.fixture(scope="module")
 def server(repository):
-    with serving(repository) as running:
-        with sdk.Client(running.address) as client:
-            for name in SESSIONS:
-                client.session("gru", name).observe(1.0)
+    with serving_sessions(repository, SESSIONS) as running:
         yield running
 
 
@@ -31,10 +26,7 @@ def server(repository):
 def home(tmp_path_factory):
     """A home directory whose .bashrc has what --install-completion wrote, and a `statecast` on the path."""
     path = tmp_path_factory.mktemp("home")
-    program = path / "bin" / "statecast"
-    program.parent.mkdir()
-    program.write_text(f'#!{BASH}\nexec {sys.executable} -m cli "$@"\n')
-    program.chmod(0o755)
+    path_with_statecast(path)
     with _bash(path, "--norc", "-c", "statecast --install-completion; exit $?") as installing:
         assert installing.end() == 0, installing.shown
     return path

@@ -4,14 +4,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import statecast as sdk
+from tests.completing import path_with_statecast, serving_sessions
 from tests.missing import missing
-from tests.server_process import clean_environment, serving
+from tests.server_process import clean_environment
 from tests.terminal import Terminal
 
 # The last is a command to a shell that evaluates what it is given.
@@ -28,10 +27,7 @@ WORDS = [
 
 @pytest.fixture(scope="module")
 def server(repository):
-    with serving(repository) as running:
-        with sdk.Client(running.address) as client:
-            for name in SESSIONS:
-                client.session("gru", name).observe(1.0)
+    with serving_sessions(repository, SESSIONS) as running:
         yield running
 
 
@@ -44,11 +40,7 @@ def installed(tmp_path_factory):
         if shell is None:
             missing(f"no {name}: Debian's package {name} has it")
         home = tmp_path_factory.mktemp(name)
-        program = home / "bin" / "statecast"
-        program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m cli "$@"\n')
-        program.chmod(0o755)
-        path = f"{program.parent}:{os.environ['PATH']}"
+        path = path_with_statecast(home)
         variables = {"HOME": str(home), "PATH": path, "PYTHONPATH": _python_path()}
         bare = ["--no-config"] if name == "fish" else ["-f"]
         # A last command would take the place of the shell, which is asked for by its name.

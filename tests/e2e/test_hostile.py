@@ -3,6 +3,7 @@
 import socket
 import struct
 from contextlib import ExitStack
+from pathlib import Path
 
 import grpc
 import pytest
@@ -117,15 +118,14 @@ def test_idle_connections_cost_little(server, stub):
 def heaps_of_threads(server):
     """Where glibc has made one: at a multiple of the most that it may hold; the rest of that is kept free."""
     most, found, end_of = 64 * MB, [], {}
-    with open(f"/proc/{server.process.pid}/maps") as file:  # noqa: PTH123
-        for line in file:
-            addresses, rights = line.split()[:2]
-            start, end = (int(address, 16) for address in addresses.split("-"))
-            begun = end_of.pop(start, None)
-            if rights == "rw-p":
-                end_of[end] = start
-            elif rights == "---p" and begun is not None and begun % most == 0 and end == begun + most:
-                found.append(begun)
+    for line in Path(f"/proc/{server.process.pid}/maps").read_text().splitlines():
+        addresses, rights = line.split()[:2]
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        begun = end_of.pop(start, None)
+        if rights == "rw-p":
+            end_of[end] = start
+        elif rights == "---p" and begun is not None and begun % most == 0 and end == begun + most:
+            found.append(begun)
     return found
 
 
