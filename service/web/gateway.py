@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from service.errors import PermissionDenied, StatecastError
+from service.errors import Draining, PermissionDenied, StatecastError
 from service.web import browsers, json_message, session_rights
 from service.web.admission import HEADERS, Admission, failure, refusal
 from statecast.v1 import forecast_pb2, model_pb2, session_pb2
@@ -25,6 +25,7 @@ from statecast.v1 import forecast_pb2, model_pb2, session_pb2
 MAX_BODY_BYTES = 1 << 20
 # Larger ones are read and written by another thread.
 _INLINE_BYTES = 1 << 14
+_LAST_WORDS_S = 1.0
 # Of gRPC's codes what HTTP calls them (google/rpc/code.proto); others are 500.
 _STATUS = {
     "CANCELLED": 499,
@@ -123,8 +124,9 @@ class Gateway:
         return [Route("/api/{name:path}", self._call, methods=["POST"])]
 
     async def close(self) -> None:
-        """End the connection; calls under way are cancelled."""
-        await self._channel.close(None)
+        """End the connection; calls under way that are not over within a second are cancelled."""
+        # What the server said last may not have been read.
+        await self._channel.close(_LAST_WORDS_S)
 
     async def _call(self, request: Request) -> Response:
         try:
@@ -186,13 +188,17 @@ class Gateway:
                 if not done:
                     yield ": still here\n\n"
                     continue
+                if reading.cancelled():
+                    # By `close`.
+                    yield _error_event({"code": "UNAVAILABLE", "message": str(Draining())})
+                    return
                 message = reading.result()
                 if message is _EOF:
                     return
                 reading = asyncio.ensure_future(call.read())
                 yield f"data: {json_message.render(message)}\n\n"
         except grpc.aio.AioRpcError as error:
-            yield f"event: error\ndata: {_one_line(_told(error))}\n\n"
+            yield _error_event(_told(error))
         finally:
             call.cancel()
 
@@ -206,8 +212,8 @@ def _told(error: grpc.aio.AioRpcError) -> _Error:
     return told
 
 
-def _one_line(error: _Error) -> str:
-    return bytes(JSONResponse(error).body).decode()
+def _error_event(error: _Error) -> str:
+    return f"event: error\ndata: {bytes(JSONResponse(error).body).decode()}\n\n"
 
 
 async def _body(request: Request) -> bytes | None:
