@@ -10,7 +10,7 @@ _CHUNK = 65_536
 
 
 class CuttableProxy:
-    """Forwards bytes both ways. Replies can be held back; every connection can be cut at once."""
+    """Forwards bytes both ways. Replies can be held back; connections can be cut, also within a reply."""
 
     def __init__(self, target: str) -> None:
         host, _, port = target.rpartition(":")
@@ -20,6 +20,7 @@ class CuttableProxy:
         self.num_cut = 0
         self._replies_flow = threading.Event()
         self._replies_flow.set()
+        self._last_words: bytes | None = None
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -36,6 +37,10 @@ class CuttableProxy:
     def hold_replies(self) -> None:
         """From now on nothing reaches the client; its own bytes still reach the server."""
         self._replies_flow.clear()
+
+    def cut_after(self, words: bytes) -> None:
+        """From now on cut the connection of a reply just behind these bytes, where one packet holds them."""
+        self._last_words = words
 
     def cut(self) -> None:
         """Reset every connection; what was held back is lost. New connections work at once."""
@@ -64,6 +69,10 @@ class CuttableProxy:
                 if is_reply and not self._replies_flow.is_set():
                     # Held back until the cut, and then lost.
                     self._replies_flow.wait()
+                    break
+                words = self._last_words
+                if is_reply and words is not None and words in data:
+                    sink.sendall(data[: data.index(words) + len(words)])
                     break
                 sink.sendall(data)
         for side in (source, sink):

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import statecast
-from tests.http_port import FLAGS
+from tests.browser.visit import BROKEN
+from tests.cuttable_proxy import CuttableProxy
+from tests.http_port import FLAGS, address_of
 from tests.server_process import serving
 
 SERIES = Path(__file__).parents[2] / "service/web/page/series/mauna-loa-co2.csv"
@@ -115,17 +117,30 @@ def test_whoever_leaves_takes_the_session_along(visit, server):
     assert name not in sessions_of(server)
 
 
-def test_a_stream_whose_server_goes_away_says_so(visit, page_repository):
+def test_a_stream_whose_server_goes_away_says_so(visit, serve, page_repository):
     """What was drawn stays to be looked at."""
-    with serving(page_repository, *FLAGS) as server:
-        seen = visit("try/two", server=server)
+    server = serve(page_repository)
+    seen = visit("try/two", server=server)
+    seen.page.get_by_role("button", name="Start").click()
+    seen.wait("[data-status]:has-text('Streaming')")
+    seen.expected.append(BROKEN)
+    server.send(signal.SIGKILL)
+    server.wait()
+    seen.wait("[data-status]:has-text('Disconnected')")
+    assert int(seen.page.locator("[data-chart=try]").get_attribute("data-rows")) >= 100
+
+
+def test_an_answer_that_breaks_off_is_a_lost_connection(visit, server):
+    """Not a row that was refused: what the server took of it nobody knows."""
+    with CuttableProxy(address_of(server)) as proxy:
+        seen = visit("try/two", path=proxy.address)
         seen.page.get_by_role("button", name="Start").click()
         seen.wait("[data-status]:has-text('Streaming')")
-        seen.expected.append("ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET")
-        server.send(signal.SIGKILL)
-        server.wait()
+        seen.expected.append(BROKEN)
+        proxy.cut_after(b'"num_skipped"')
         seen.wait("[data-status]:has-text('Disconnected')")
-        assert int(seen.page.locator("[data-chart=try]").get_attribute("data-rows")) >= 100
+        assert "the connection to the server broke" in seen.wait(".toast.error").inner_text()
+        seen.page.close()
 
 
 def test_a_file_that_is_wrong_is_told_by_line_and_column(visit, server, tmp_path):

@@ -6,7 +6,10 @@ from typing import Any
 # So long the slowest of these machines may take to show what is there at once elsewhere.
 PATIENCE_MS = 15_000
 # What Chromium itself writes where nobody listens, or a connection breaks.
-BROKEN = r"net::ERR_(CONNECTION_(REFUSED|RESET)|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)"
+BROKEN = (
+    r"net::ERR_(CONNECTION_(REFUSED|RESET)|SOCKET_NOT_CONNECTED|EMPTY_RESPONSE|"
+    r"INCOMPLETE_CHUNKED_ENCODING|CONTENT_LENGTH_MISMATCH)"
+)
 
 
 class Visit:

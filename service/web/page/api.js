@@ -7,6 +7,7 @@ const TOKEN = "statecast.token";
 const CALL_MS = 30_000;
 /** The server sends something every 10 s: a stream that is silent for longer is one that broke unseen. */
 const SILENCE_MS = 25_000;
+const BROKE = "the connection to the server broke";
 
 /** A call failed; `code` is the gRPC status code's name. */
 export class ApiError extends Error {
@@ -51,8 +52,8 @@ export function health(options = {}) {
 
 async function post(path, request, { signal, keepalive }) {
   const limit = AbortSignal.timeout(CALL_MS);
-  const answer = await send(path, request, { signal: signal ? AbortSignal.any([signal, limit]) : limit, keepalive });
-  return answer.json();
+  const answer = await send(path, request, { signal, limit, keepalive });
+  return reached(answer.json(), signal, BROKE);
 }
 
 /**
@@ -64,13 +65,12 @@ export async function stream(method, request, { signal, onMessage, onOpen }) {
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), SILENCE_MS);
   try {
-    const both = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
-    const answer = await send(`api/statecast.v1.${method}`, request, { signal: both });
+    const answer = await send(`api/statecast.v1.${method}`, request, { signal, limit: silence.signal });
     onOpen?.();
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
-      const { value, done } = await read(reader, signal);
+      const { value, done } = await reached(reader.read(), signal, BROKE);
       if (done) return;
       clearTimeout(timer);
       timer = setTimeout(() => silence.abort(), SILENCE_MS);
@@ -80,16 +80,6 @@ export async function stream(method, request, { signal, onMessage, onOpen }) {
     }
   } finally {
     clearTimeout(timer);
-  }
-}
-
-async function read(reader, signal) {
-  try {
-    return await reader.read();
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    connection.lost();
-    throw new ApiError("UNAVAILABLE", "the connection to the server broke");
   }
 }
 
@@ -106,24 +96,30 @@ function deliver(event, onMessage) {
   onMessage(content);
 }
 
-/** The answer to a POST, once it is known to be one. */
-async function send(path, request, { signal, keepalive = false }) {
+/** The answer to a POST, once it is known to be one; `signal` is the caller's, `limit` ends it as well. */
+async function send(path, request, { signal, limit, keepalive = false }) {
   const headers = { "Content-Type": "application/json" };
   if (token.get()) headers.Authorization = `Bearer ${token.get()}`;
-  let answer;
-  try {
-    answer = await fetch(new URL(path, BASE), {
-      method: "POST", headers, body: JSON.stringify(request), signal, keepalive, cache: "no-store", credentials: "omit",
-    });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    if (error.name === "TimeoutError") throw new ApiError("DEADLINE_EXCEEDED", "the server did not answer in time");
-    connection.lost();
-    throw new ApiError("UNAVAILABLE", "the server cannot be reached");
-  }
+  const sent = fetch(new URL(path, BASE), {
+    method: "POST", headers, body: JSON.stringify(request), signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    keepalive, cache: "no-store", credentials: "omit",
+  });
+  const answer = await reached(sent, signal, "the server cannot be reached");
   connection.answered();
   if (answer.ok) return answer;
   const { code = "UNKNOWN", message = answer.statusText } = await answer.json().catch(() => ({}));
   if (code === "UNAUTHENTICATED") access.dispatchEvent(new Event("unauthenticated"));
   throw new ApiError(code, message);
+}
+
+/** What a request or its answer becomes; `words` for a connection that is lost. Where `signal` ended it, AbortError. */
+async function reached(step, signal, words) {
+  try {
+    return await step;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    if (error.name === "TimeoutError") throw new ApiError("DEADLINE_EXCEEDED", "the server did not answer in time");
+    connection.lost();
+    throw new ApiError("UNAVAILABLE", words);
+  }
 }
