@@ -1,5 +1,6 @@
 """One browser for all of these tests, a fresh context for each test, and servers with small models."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,15 @@ def page_server(page_repository):
 
 
 @pytest.fixture
-def visit(browser, page_server):
+def serve():
+    """Starts a server for one test: `serve(repository, "--tokens", path)`."""
+    with contextlib.ExitStack() as running:
+        yield lambda repository, *flags: running.enter_context(serving(repository, *FLAGS, *flags))
+
+
+# Pages are closed before the servers of `serve` drain, which a page that is open would complain of.
+@pytest.fixture
+def visit(browser, page_server, serve):
     """Opens the page: `visit("live/two/a")`; ends with its console read."""
     opened = []
 

@@ -66,15 +66,15 @@ def test_nothing_is_asked_once_the_view_is_left(visit, server):
     assert len(asked) <= num
 
 
-def test_nobody_but_operators_is_told(visit, page_repository, tmp_path):
+def test_nobody_but_operators_is_told(visit, serve, page_repository, tmp_path):
     """They are told why, and nothing is refused in the console."""
     tokens = write_tokens(tmp_path / "tokens.toml")
-    with serving(page_repository, *FLAGS, "--tokens", str(tokens)) as server:
-        seen = visit("health", server=server)
-        seen.expected.append("status of 401")
-        seen.page.get_by_label("Token").fill(token_of("acme", Role.PREDICT))
-        seen.page.get_by_role("button", name="Sign in").click()
-        seen.wait(".state.empty:has-text('told to operators')")
+    server = serve(page_repository, "--tokens", str(tokens))
+    seen = visit("health", server=server)
+    seen.expected.append("status of 401")
+    seen.page.get_by_label("Token").fill(token_of("acme", Role.PREDICT))
+    seen.page.get_by_role("button", name="Sign in").click()
+    seen.wait(".state.empty:has-text('told to operators')")
 
 
 def test_a_server_that_cannot_say_is_asked_again(visit, server):

@@ -79,9 +79,10 @@ def test_a_model_without_scores_says_so(visit, server):
     seen.wait(".state.error:has-text('No model none is served')")
 
 
-def test_versions_come_and_go_while_a_session_lives(visit, repository):
+def test_versions_come_and_go_while_a_session_lives(visit, serve, repository):
     """It stays on its version by the policy that was chosen; what the server refuses is shown."""
-    with serving(repository, *FLAGS) as server, statecast.Client(server.address) as client:
+    server = serve(repository)
+    with statecast.Client(server.address) as client:
         client.session("scored", "a").forecast([[1.0, 2.0]])
         seen = visit("models/scored", server=server)
         seen.expected.append("status of 400")
@@ -121,15 +122,15 @@ def unload(seen):
     ).click()
 
 
-def test_versions_are_changed_by_operators(visit, repository, tmp_path):
+def test_versions_are_changed_by_operators(visit, serve, repository, tmp_path):
     """Nobody else is offered it, or told how many sessions there are."""
     tokens = write_tokens(tmp_path / "tokens.toml")
-    with serving(repository, *FLAGS, "--tokens", str(tokens)) as server:
-        seen = visit("models/scored", server=server)
-        seen.expected.append("status of 401")
-        seen.page.get_by_label("Token").fill(token_of("acme", Role.PREDICT))
-        seen.page.get_by_role("button", name="Sign in").click()
-        words = seen.wait("[data-panel=versions]").inner_text()
+    server = serve(repository, "--tokens", str(tokens))
+    seen = visit("models/scored", server=server)
+    seen.expected.append("status of 401")
+    seen.page.get_by_label("Token").fill(token_of("acme", Role.PREDICT))
+    seen.page.get_by_role("button", name="Sign in").click()
+    words = seen.wait("[data-panel=versions]").inner_text()
     assert "offered to callers with the role operate" in words
     assert "Sessions in memory" not in words
     assert seen.page.get_by_role("button", name="Load a version").count() == 0

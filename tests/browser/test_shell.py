@@ -5,8 +5,6 @@ import pytest
 import statecast
 from service.security.caller import Role
 from tests.browser.visit import PATIENCE_MS
-from tests.http_port import FLAGS
-from tests.server_process import serving
 from tests.tenants import token_of, write_tokens
 
 REFUSED = "status of 401"
@@ -88,32 +86,32 @@ def test_charts_that_are_not_installed_are_said_to_be_missing(visit):
     assert "statecast-server[page]" in seen.wait(".state.error").inner_text()
 
 
-def test_a_server_that_wants_tokens_is_signed_in_to(visit, page_repository, tmp_path):
+def test_a_server_that_wants_tokens_is_signed_in_to(visit, serve, page_repository, tmp_path):
     """A wrong token is told, a right one kept for the tab alone, and forgotten by signing out."""
     tokens = write_tokens(tmp_path / "tokens")
-    with serving(page_repository, *FLAGS, "--tokens", str(tokens)) as server:
-        seen = visit("live/quiet", server=server)
-        seen.expected.append(REFUSED)
-        seen.wait("form.sign-in")
-        assert seen.findings() == []
-        seen.page.fill("#token", "wrong")
-        seen.page.keyboard.press("Enter")
-        assert "does not know this token" in seen.wait("#token-error:not(:empty)").inner_text()
-        right = token_of("acme", Role.PREDICT)
-        seen.page.fill("#token", right)
-        seen.page.keyboard.press("Enter")
-        seen.wait(".state.empty")
-        assert seen.page.evaluate("Object.values(sessionStorage)") == [right]
-        assert right not in str(seen.page.evaluate("Object.values(localStorage)"))
-        assert seen.context.cookies() == []
-        seen.page.reload()
-        seen.wait(".state.empty")
-        other = seen.context.new_page()
-        other.goto(seen.url)
-        other.wait_for_selector("form.sign-in", timeout=PATIENCE_MS)
-        seen.page.click("#sign-out")
-        seen.wait("form.sign-in")
-        assert seen.page.evaluate("sessionStorage.length") == 0
+    server = serve(page_repository, "--tokens", str(tokens))
+    seen = visit("live/quiet", server=server)
+    seen.expected.append(REFUSED)
+    seen.wait("form.sign-in")
+    assert seen.findings() == []
+    seen.page.fill("#token", "wrong")
+    seen.page.keyboard.press("Enter")
+    assert "does not know this token" in seen.wait("#token-error:not(:empty)").inner_text()
+    right = token_of("acme", Role.PREDICT)
+    seen.page.fill("#token", right)
+    seen.page.keyboard.press("Enter")
+    seen.wait(".state.empty")
+    assert seen.page.evaluate("Object.values(sessionStorage)") == [right]
+    assert right not in str(seen.page.evaluate("Object.values(localStorage)"))
+    assert seen.context.cookies() == []
+    seen.page.reload()
+    seen.wait(".state.empty")
+    other = seen.context.new_page()
+    other.goto(seen.url)
+    other.wait_for_selector("form.sign-in", timeout=PATIENCE_MS)
+    seen.page.click("#sign-out")
+    seen.wait("form.sign-in")
+    assert seen.page.evaluate("sessionStorage.length") == 0
 
 
 def test_what_a_server_says_is_never_run(visit, page_server):
