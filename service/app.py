@@ -193,7 +193,7 @@ class Server:
             return self._is_ready and not self._failed.is_set()
 
         registry = registry_of(self._catalog, self._requests, is_ready)
-        http = HttpPort(self._settings, registry, self._authenticator, is_ready)
+        http = HttpPort(self._settings, registry, self._requests, self._authenticator, is_ready)
         if http.private_target is not None:
             self._grpc.add_insecure_port(http.private_target)
         return http

@@ -91,7 +91,11 @@ class _RequestMetrics(Collector):
         self._requests = requests
 
     def collect(self) -> Iterator[Metric]:
-        ended = CounterMetricFamily("statecast_requests", "Calls that ended.", labels=["method", "status"])
+        ended = CounterMetricFamily(
+            "statecast_requests",
+            "Calls that ended. Method `page`: the HTTP port turned them away, gRPC saw none of them.",
+            labels=["method", "status"],
+        )
         for labels, count in self._requests.ended.items():
             ended.add_metric(labels, count)
         yield ended

@@ -6,16 +6,19 @@ from starlette.responses import JSONResponse, Response
 from service.errors import PermissionDenied, StatecastError, Unauthenticated
 from service.security.authenticator import Authenticator
 from service.security.caller import Caller
+from service.telemetry.requests import RequestCounts
 from service.web import browsers
 
 HEADERS = {**browsers.HEADERS, "cache-control": "no-store"}
+# For a method: what was asked for is the caller's word, of which there may be any number.
+_COUNTED_AS = "page"
 
 
 class Admission:
-    """Turns away what is not the page's own, and callers whom nobody knows."""
+    """Turns away what is not the page's own, and callers whom nobody knows; counts whom it turned away."""
 
-    def __init__(self, authenticator: Authenticator, hosts: browsers.Hosts) -> None:
-        self._authenticator, self._hosts = authenticator, hosts
+    def __init__(self, authenticator: Authenticator, hosts: browsers.Hosts, requests: RequestCounts) -> None:
+        self._authenticator, self._hosts, self._requests = authenticator, hosts, requests
 
     async def admit(self, request: Request) -> Caller:
         """Who calls.
@@ -35,13 +38,15 @@ class Admission:
             raise Unauthenticated
         return caller
 
-
-def refusal(error: browsers.Refused | StatecastError) -> Response:
-    """The answer to a call that was not admitted, or is not for its caller."""
-    if isinstance(error, browsers.Refused | PermissionDenied):
-        status = error.status if isinstance(error, browsers.Refused) else 403
-        return failure(status, {"code": "PERMISSION_DENIED", "message": str(error)})
-    return failure(401, {"code": "UNAUTHENTICATED", "message": str(error)})
+    def refusal(self, error: browsers.Refused | StatecastError) -> Response:
+        """The answer to a call that was not admitted, or is not for its caller. gRPC never saw it."""
+        status, code = 401, "UNAUTHENTICATED"
+        if isinstance(error, browsers.Refused | PermissionDenied):
+            status = error.status if isinstance(error, browsers.Refused) else 403
+            code = "PERMISSION_DENIED"
+        self._requests.begin(_COUNTED_AS)
+        self._requests.end(_COUNTED_AS, code)
+        return failure(status, {"code": code, "message": str(error)})
 
 
 def failure(status: int, error: dict[str, str]) -> Response:

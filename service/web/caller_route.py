@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from service.errors import StatecastError
 from service.security.caller import Role
-from service.web.admission import HEADERS, Admission, refusal
+from service.web.admission import HEADERS, Admission
 from service.web.browsers import Refused
 
 
@@ -21,7 +21,7 @@ def routes(admission: Admission, *, has_operators: bool) -> list[Route]:
         try:
             found = await admission.admit(request)
         except (Refused, StatecastError) as error:
-            return refusal(error)
+            return admission.refusal(error)
         told = {
             "tenant": found.tenant.name,
             "role": found.role.value,

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from service.errors import Draining, PermissionDenied, StatecastError
 from service.web import browsers, json_message, session_rights
-from service.web.admission import HEADERS, Admission, failure, refusal
+from service.web.admission import HEADERS, Admission, failure
 from statecast.v1 import forecast_pb2, model_pb2, session_pb2
 
 # What the page sends is small; reading JSON takes time of the loop that serves everybody.
@@ -132,7 +132,7 @@ class Gateway:
         try:
             caller = await self._admission.admit(request)
         except (browsers.Refused, StatecastError) as error:
-            return refusal(error)
+            return self._admission.refusal(error)
         method = self._methods.get(request.path_params["name"])
         if method is None:
             return failure(404, {"code": "UNIMPLEMENTED", "message": "no such call here"})
@@ -149,7 +149,7 @@ class Gateway:
         try:
             session_rights.check(caller, asked, has_operators=self._has_operators)
         except PermissionDenied as error:
-            return refusal(error)
+            return self._admission.refusal(error)
         metadata = [(key, value) for key in _FORWARDED for value in request.headers.getlist(key)]
         if method.is_stream:
             events = self._events(method, asked, metadata)

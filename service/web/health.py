@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from service.errors import RateLimited, StatecastError
 from service.security.caller import check_operator
-from service.web.admission import HEADERS, Admission, failure, refusal
+from service.web.admission import HEADERS, Admission, failure
 from service.web.browsers import Refused
 
 _OURS = "statecast_"
@@ -37,7 +37,7 @@ def routes(registry: CollectorRegistry, admission: Admission) -> list[Route]:
         except RateLimited as error:
             return failure(429, {"code": "RESOURCE_EXHAUSTED", "message": str(error)})
         except (Refused, StatecastError) as error:
-            return refusal(error)
+            return admission.refusal(error)
         return JSONResponse(snapshot(registry.collect(), time.time()), headers=HEADERS)
 
     return [Route("/api/health", health, methods=["POST"])]

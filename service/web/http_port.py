@@ -14,6 +14,7 @@ from service.errors import InvalidSettings
 from service.security.addresses import is_local
 from service.security.authenticator import Authenticator
 from service.settings import Settings
+from service.telemetry.requests import RequestCounts
 from service.web import browsers, caller_route, health, probes
 from service.web.admission import Admission
 from service.web.chart_library import chart_files
@@ -36,6 +37,7 @@ class HttpPort:
         self,
         settings: Settings,
         registry: CollectorRegistry,
+        requests: RequestCounts,
         authenticator: Authenticator,
         is_ready: Callable[[], bool],
     ) -> None:
@@ -52,7 +54,7 @@ class HttpPort:
         routes = probes.routes(registry if has_metrics else None, is_ready)
         has_page = _has_page(settings, authenticator)
         if has_page:
-            routes += self._page_routes(settings, registry, authenticator, is_ready)
+            routes += self._page_routes(settings, registry, requests, authenticator, is_ready)
         self._server = HttpServer(address, routes, _tls(settings))
         self.address = self._server.address
         _log.info("http", address=self.address, metrics=has_metrics, page=has_page, tls=settings.http_tls)
@@ -69,6 +71,7 @@ class HttpPort:
         self,
         settings: Settings,
         registry: CollectorRegistry,
+        requests: RequestCounts,
         authenticator: Authenticator,
         is_ready: Callable[[], bool],
     ) -> list[Route]:
@@ -76,7 +79,7 @@ class HttpPort:
         self._folder = Path(tempfile.mkdtemp(prefix="statecast-"))
         self.private_target = f"unix:{self._folder / 'page'}"
         hosts = browsers.Hosts(settings.http_address, asks=authenticator.asks)
-        admission = Admission(authenticator, hosts)
+        admission = Admission(authenticator, hosts, requests)
         self._gateway = Gateway(
             self.private_target,
             admission,

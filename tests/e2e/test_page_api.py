@@ -386,6 +386,31 @@ def test_tokens_and_roles_are_those_of_grpc(repository, tmp_path):
             assert message["quantile_levels"] == [0.1, 0.5, 0.9]
 
 
+def test_what_is_turned_away_at_the_port_is_counted(guarded):
+    """As what was asked for is whatever a caller writes, under one name; what gRPC refuses counts there."""
+
+    def counted():
+        return {
+            status: sample.value
+            for sample in samples(guarded)
+            if sample.name == "statecast_requests_total" and sample.labels["method"] == "page"
+            for status in (sample.labels["status"],)
+        }
+
+    before = counted()
+    for name in (f"{SESSIONS}ListSessions", f"{SESSIONS}Nonsense", "caller", "health"):
+        assert call(guarded, name, token="wrong-token-0123456789")[0] == 401
+    assert call(guarded, "caller", headers={"Sec-Fetch-Site": "cross-site"})[0] == 403
+    delete = {"model": "gru", "session_id": "absent"}
+    assert call(guarded, f"{SESSIONS}DeleteSession", delete, token=token_of("acme"))[0] == 403
+    assert call(guarded, f"{SESSIONS}GetSession", delete, token=token_of("acme"))[0] == 404
+    after = counted()
+    assert {status: after[status] - before.get(status, 0) for status in after} == {
+        "UNAUTHENTICATED": 4,
+        "PERMISSION_DENIED": 2,
+    }
+
+
 @pytest.mark.parametrize("name", ["ResetSession", "ExportSession", "ImportSession", "DeleteSession"])
 def test_sessions_are_moved_and_ended_by_operators(guarded, name):
     """Others are told so, be there such a session or not; by gRPC a tenant's sessions are its own."""

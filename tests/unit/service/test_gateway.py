@@ -10,6 +10,7 @@ import pytest
 from service.clock import SystemClock
 from service.security.authenticator import Authenticator
 from service.settings import Settings
+from service.telemetry.requests import RequestCounts
 from service.web import browsers
 from service.web.admission import Admission
 from service.web.gateway import Gateway
@@ -40,7 +41,8 @@ async def watched(tmp_path):
     server.add_insecure_port(target)
     await server.start()
     settings = Settings(repository=str(tmp_path))
-    admission = Admission(Authenticator(settings, SystemClock()), browsers.Hosts("127.0.0.1:0", asks=False))
+    authenticator, hosts = Authenticator(settings, SystemClock()), browsers.Hosts("127.0.0.1:0", asks=False)
+    admission = Admission(authenticator, hosts, RequestCounts())
     gateway = Gateway(target, admission, lambda: True, has_operators=True, max_message_bytes=1 << 20)
     http = HttpServer("127.0.0.1:0", gateway.routes())
     reader, writer = await asyncio.open_connection(*http.address.split(":"))
