@@ -156,9 +156,8 @@ class RowWatches:
 
     def look(self, batch: Batch, planned: BatchPlan) -> list[Watched]:
         """The entries of a batch whose sessions are watched."""
-        residency = self._residency
-        slots = {residency.table.slot_or_none(key): key for key in self.by_session}
-        slots.pop(None, None)
+        slot_or_none = self._residency.table.slot_or_none
+        slots = {slot: key for key in self.by_session if (slot := slot_or_none(key)) is not None}
         if not slots:
             return []
         if len(slots) == 1:
@@ -166,9 +165,7 @@ class RowWatches:
         else:
             is_watched = np.isin(batch.slots, np.array(list(slots), np.int64))
         # Most batches have none of them.
-        if not is_watched.any():
-            return []
-        found = np.flatnonzero(is_watched)
+        (found,) = is_watched.nonzero()
         return [
             self._watched(batch, planned, entry, slots[batch.slots.item(entry)])
             for entry in found.tolist()
@@ -176,8 +173,8 @@ class RowWatches:
         ]
 
     def _watched(self, batch: Batch, planned: BatchPlan, entry: int, session_id: str) -> Watched:
-        residency, slot = self._residency, batch.slots.item(entry)
-        position = int(planned.positions[entry])
+        table, slot = self._residency.table, batch.slots.item(entry)
+        position = planned.positions.item(entry)
         steps = None
         for group in planned.groups:
             index = index_in(group, entry)
@@ -187,11 +184,11 @@ class RowWatches:
             session_id,
             entry,
             slot,
-            residency.versions[int(residency.table.versions[slot])].model,
-            position - int(residency.table.positions[slot]),
-            0 if planned.counts is None else int(planned.counts[2, entry]),
+            self._residency.versions[table.versions.item(slot)].model,
+            position - table.positions.item(slot),
+            0 if planned.counts is None else planned.counts.item(2, entry),
             position,
-            NO_TIME if planned.last_times_us is None else int(planned.last_times_us[entry]),
+            NO_TIME if planned.last_times_us is None else planned.last_times_us.item(entry),
             steps,
             any(watch.wait_s <= 0 for watch in self.by_session[session_id]),
         )
