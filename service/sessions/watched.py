@@ -67,7 +67,7 @@ class Watched:
         What the run does to the session is then what it does to one that nobody watches, bit by bit.
         """
         steps, model = self.steps, self.model
-        if not self.is_due or steps is None or group.reply.is_scored or not model.manifest.scores_anomalies:
+        if steps is None or group.reply.is_scored or not model.manifest.scores_anomalies:
             return
         if steps.shape[1] > _MAX_SCORED_ROWS:
             return
@@ -88,7 +88,7 @@ class Watched:
         Args:
             index: the entry's, in the group.
         """
-        if not self.is_due or self.steps is None:
+        if self.steps is None:
             return
         if outcome.scores is not None:
             self._score_is(outcome.scores[index, -1])
@@ -107,20 +107,24 @@ class Watched:
 
 
 def look_ahead(watched: Sequence[Watched], groups: Sequence[Group]) -> None:
-    """See `Watched.look_ahead`, of each; between two runs, on the thread that runs the batch."""
-    for each in watched:
+    """See `Watched.look_ahead`, of each that is due; between two runs, on the thread that runs the batch."""
+    for each in _due(watched):
         for group in groups:
             if index_in(group, each.entry) is not None:
                 each.look_ahead(group)
 
 
 def look_back(watched: Sequence[Watched], outcomes: Sequence[Outcome]) -> None:
-    """See `Watched.look_back`, of each."""
-    for each in watched:
+    """See `Watched.look_back`, of each that is due."""
+    for each in _due(watched):
         for outcome in outcomes:
             index = index_in(outcome.group, each.entry)
             if index is not None:
                 each.look_back(outcome, index)
+
+
+def _due(watched: Sequence[Watched]) -> list[Watched]:
+    return [each for each in watched if each.is_due]
 
 
 def index_in(group: Group, entry: int) -> int | None:
