@@ -200,7 +200,7 @@ class RowWatches:
                 continue
             each.trim()
             for watch in self.by_session.get(each.session_id, ()):
-                if watch.took(each) and each.session_id not in self._owing:
+                if watch.took(each):
                     self._owe(each.session_id, watch.wait_s)
 
     def _owe(self, session_id: str, wait_s: float) -> None:
