@@ -20,10 +20,14 @@ def serving_sessions(repository: Path, session_ids: tuple[str, ...]) -> Iterator
         yield running
 
 
-def path_with_statecast(home: Path) -> str:
-    """Write `bin/statecast` into a home directory; a PATH that begins with it."""
+def write_statecast(home: Path) -> None:
+    """A program `bin/statecast` in a home directory."""
     program = home / "bin" / "statecast"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m cli "$@"\n')
     program.chmod(0o755)
-    return f"{program.parent}:{os.environ['PATH']}"
+
+
+def path_of(home: Path) -> str:
+    """A PATH that begins with the home directory's programs."""
+    return f"{home / 'bin'}:{os.environ['PATH']}"

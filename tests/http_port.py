@@ -28,3 +28,8 @@ def samples(server):
     status, text = fetch(address_of(server), "/metrics")
     assert status == 200, text
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def family(server, name):
+    """The numbers of one name in `/metrics`, by their labels' values."""
+    return {tuple(sample.labels.values()): sample.value for sample in samples(server) if sample.name == name}

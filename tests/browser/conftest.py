@@ -13,6 +13,7 @@ from tests.missing import missing
 from tests.model_files import write_model
 from tests.server_process import serving
 from tests.task_models import write_task_model
+from tests.tenants import write_tokens
 
 
 # Not for longer than these tests: Playwright leaves its event loop running, and no other can run beside it.
@@ -52,6 +53,13 @@ def serve():
     """Starts a server for one test: `serve(repository, "--tokens", path)`."""
     with contextlib.ExitStack() as running:
         yield lambda repository, *flags: running.enter_context(serving(repository, *FLAGS, *flags))
+
+
+@pytest.fixture
+def guarded(serve, page_repository, tmp_path):
+    """A server that asks who calls."""
+    tokens = write_tokens(tmp_path / "tokens.toml")
+    return serve(page_repository, "--tokens", str(tokens))
 
 
 # Pages are closed before the servers of `serve` drain, which a page that is open would complain of.

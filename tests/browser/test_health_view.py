@@ -7,7 +7,7 @@ from service.security.caller import Role
 from tests.browser.rows import open_sessions
 from tests.http_port import FLAGS
 from tests.server_process import serving
-from tests.tenants import token_of, write_tokens
+from tests.tenants import token_of
 
 NONE = "\N{EN DASH}"
 
@@ -66,11 +66,9 @@ def test_nothing_is_asked_once_the_view_is_left(visit, server):
     assert len(asked) <= num
 
 
-def test_nobody_but_operators_is_told(visit, serve, page_repository, tmp_path):
+def test_nobody_but_operators_is_told(visit, guarded):
     """They are told why, and nothing is refused in the console."""
-    tokens = write_tokens(tmp_path / "tokens.toml")
-    server = serve(page_repository, "--tokens", str(tokens))
-    seen = visit("health", server=server)
+    seen = visit("health", server=guarded)
     seen.expected.append("status of 401")
     seen.page.get_by_label("Token").fill(token_of("acme", Role.PREDICT))
     seen.page.get_by_role("button", name="Sign in").click()

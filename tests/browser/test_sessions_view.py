@@ -12,7 +12,7 @@ from tests.browser.rows import open_sessions
 from tests.browser.visit import BROKEN
 from tests.http_port import FLAGS
 from tests.server_process import serving
-from tests.tenants import token_of, write_tokens
+from tests.tenants import token_of
 
 NUM_SESSIONS = 3000
 PAGE_SIZE = 200
@@ -25,13 +25,6 @@ def server(page_repository):
         open_sessions(running, "two", [f"meter-{number:04d}" for number in range(NUM_SESSIONS)])
         open_sessions(running, "two", ["busy-1", "busy-2"], num_rows=30)
         yield running
-
-
-@pytest.fixture
-def guarded(serve, page_repository, tmp_path):
-    """A server that asks who calls."""
-    tokens = write_tokens(tmp_path / "tokens.toml")
-    return serve(page_repository, "--tokens", str(tokens))
 
 
 def listed(seen):

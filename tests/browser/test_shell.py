@@ -5,7 +5,7 @@ import pytest
 import statecast
 from service.security.caller import Role
 from tests.browser.visit import PATIENCE_MS
-from tests.tenants import token_of, write_tokens
+from tests.tenants import token_of
 
 REFUSED = "status of 401"
 
@@ -86,11 +86,9 @@ def test_charts_that_are_not_installed_are_said_to_be_missing(visit):
     assert "statecast-server[page]" in seen.wait(".state.error").inner_text()
 
 
-def test_a_server_that_wants_tokens_is_signed_in_to(visit, serve, page_repository, tmp_path):
+def test_a_server_that_wants_tokens_is_signed_in_to(visit, guarded):
     """A wrong token is told, a right one kept for the tab alone, and forgotten by signing out."""
-    tokens = write_tokens(tmp_path / "tokens")
-    server = serve(page_repository, "--tokens", str(tokens))
-    seen = visit("live/quiet", server=server)
+    seen = visit("live/quiet", server=guarded)
     seen.expected.append(REFUSED)
     seen.wait("form.sign-in")
     assert seen.findings() == []

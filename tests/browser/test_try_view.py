@@ -140,7 +140,6 @@ def test_an_answer_that_breaks_off_is_a_lost_connection(visit, server):
         proxy.cut_after(b'"num_skipped"')
         seen.wait("[data-status]:has-text('Disconnected')")
         assert "the connection to the server broke" in seen.wait(".toast.error").inner_text()
-        seen.page.close()
 
 
 def test_a_file_that_is_wrong_is_told_by_line_and_column(visit, server, tmp_path):

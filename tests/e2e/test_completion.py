@@ -1,13 +1,12 @@
 """Tab in a real bash, after `statecast --install-completion`."""
 
-import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.completing import path_with_statecast, serving_sessions
+from tests.completing import path_of, serving_sessions, write_statecast
 from tests.terminal import Terminal
 
 BASH = shutil.which("bash")
@@ -26,15 +25,15 @@ def server(repository):
 def home(tmp_path_factory):
     """A home directory whose .bashrc has what --install-completion wrote, and a `statecast` on the path."""
     path = tmp_path_factory.mktemp("home")
-    path_with_statecast(path)
+    write_statecast(path)
     with _bash(path, "--norc", "-c", "statecast --install-completion; exit $?") as installing:
         assert installing.end() == 0, installing.shown
     return path
 
 
 def _bash(home, *arguments):
-    path = f"{home / 'bin'}:{os.environ['PATH']}"
-    variables = {"HOME": str(home), "PATH": path, "PS1": "$ ", "INPUTRC": "/dev/null", "HISTFILE": ""}
+    rest = {"PS1": "$ ", "INPUTRC": "/dev/null", "HISTFILE": ""}
+    variables = {"HOME": str(home), "PATH": path_of(home), **rest}
     return Terminal([BASH, *arguments], cwd=Path.cwd(), columns=200, **variables)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.completing import path_with_statecast, serving_sessions
+from tests.completing import path_of, serving_sessions, write_statecast
 from tests.missing import missing
 from tests.server_process import clean_environment
 from tests.terminal import Terminal
@@ -40,8 +40,8 @@ def installed(tmp_path_factory):
         if shell is None:
             missing(f"no {name}: Debian's package {name} has it")
         home = tmp_path_factory.mktemp(name)
-        path = path_with_statecast(home)
-        variables = {"HOME": str(home), "PATH": path, "PYTHONPATH": _python_path()}
+        write_statecast(home)
+        variables = {"HOME": str(home), "PATH": path_of(home), "PYTHONPATH": _python_path()}
         bare = ["--no-config"] if name == "fish" else ["-f"]
         # A last command would take the place of the shell, which is asked for by its name.
         command = "statecast --install-completion; exit $status"

@@ -13,7 +13,7 @@ import pytest
 from statecast.v1 import forecast_pb2 as pb
 from statecast.v1 import forecast_pb2_grpc, session_pb2, session_pb2_grpc
 from tests.certificates import Authority
-from tests.http_port import FLAGS, address_of, fetch, samples
+from tests.http_port import FLAGS, address_of, family, fetch, samples
 from tests.server_process import clean_environment, serving
 
 FORECAST = "ForecastService/Forecast"
@@ -25,18 +25,13 @@ def server(repository):
         yield running
 
 
-def _calls(server, name="statecast_requests_total"):
-    """Numbers of a family by their labels' values."""
-    return {tuple(sample.labels.values()): sample.value for sample in samples(server) if sample.name == name}
-
-
 def test_a_server_that_serves_lives_and_is_ready(server):
     """Both probes, and the same in the counts."""
     address = address_of(server)
     assert fetch(address, "/livez") == (200, "alive\n")
     assert fetch(address, "/readyz") == (200, "ready\n")
     assert fetch(address, "/elsewhere")[0] == 404
-    assert _calls(server, "statecast_ready") == {(): 1.0}
+    assert family(server, "statecast_ready") == {(): 1.0}
 
 
 def _health(http_address):
@@ -134,7 +129,7 @@ def test_a_server_that_drains_lives_and_is_not_ready(repository):
             # A watch is what keeps a drain waiting: it ends when the server closes it or its reader leaves.
             stream = forecast_pb2_grpc.ForecastServiceStub(channel).StreamForecasts(requests())
             assert asked.wait(30)
-            while _calls(server, "statecast_requests_open").get(("ForecastService/StreamForecasts",)) != 1:
+            while family(server, "statecast_requests_open").get(("ForecastService/StreamForecasts",)) != 1:
                 pass
             # The connection is kept, as Prometheus keeps it.
             connection = http.client.HTTPConnection(address, timeout=30)
@@ -154,7 +149,7 @@ def test_a_server_that_drains_lives_and_is_not_ready(repository):
 
 def test_calls_are_counted_by_method_and_status(server):
     """Answered, refused and cancelled; streams when they end, and calls of nothing under one name."""
-    before = _calls(server)
+    before = family(server, "statecast_requests_total")
     with grpc.insecure_channel(server.address) as channel:
         stub = forecast_pb2_grpc.ForecastServiceStub(channel)
         request = pb.ForecastRequest(model="gru", session_id="counted", rows=[pb.Row(values=[1.0])])
@@ -167,15 +162,15 @@ def test_calls_are_counted_by_method_and_status(server):
             session_pb2.WatchSessionsRequest(model="gru")
         )
         watch.initial_metadata()
-        assert _calls(server, "statecast_requests_open")["SessionService/WatchSessions",] == 1
+        assert family(server, "statecast_requests_open")["SessionService/WatchSessions",] == 1
         watch.cancel()
         for method in ("/statecast.v1.ForecastService/Nonsense", "/other/Nonsense"):
             with pytest.raises(grpc.RpcError) as raised:
                 channel.unary_unary(method, lambda _: b"")(b"")
             assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
-        while _calls(server, "statecast_requests_open")["SessionService/WatchSessions",]:
+        while family(server, "statecast_requests_open")["SessionService/WatchSessions",]:
             pass
-    after = _calls(server)
+    after = family(server, "statecast_requests_total")
     counted = {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
     assert counted == {
         (FORECAST, "OK"): 3,
@@ -183,7 +178,7 @@ def test_calls_are_counted_by_method_and_status(server):
         ("SessionService/WatchSessions", "CANCELLED"): 1,
         ("unknown", "UNIMPLEMENTED"): 2,
     }
-    assert _calls(server, "statecast_request_seconds_count")[FORECAST,] >= 4
+    assert family(server, "statecast_request_seconds_count")[FORECAST,] >= 4
 
 
 def test_log_lines_of_a_call_bear_the_id_that_its_caller_gave(repository):

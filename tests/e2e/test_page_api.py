@@ -15,7 +15,7 @@ from service.security.caller import Role
 from statecast.v1 import forecast_pb2, model_pb2, session_pb2
 from tests.certificates import Authority
 from tests.http_api import FORECAST, SESSIONS, Events, ask, call
-from tests.http_port import FLAGS, address_of, fetch, samples
+from tests.http_port import FLAGS, address_of, family, fetch
 from tests.server_process import clean_environment, serving
 from tests.tenants import token_of, write_tokens
 
@@ -186,25 +186,20 @@ def test_what_is_too_large_is_not_read(server):
 def test_a_stream_comes_as_events_until_its_reader_leaves(server):
     """What a watch tells, one event each; the call ends with its page."""
 
-    def open_watches():
-        return [
-            sample.value
-            for sample in samples(server)
-            if sample.name == "statecast_requests_open"
-            and sample.labels["method"] == "SessionService/WatchSessions"
-        ]
+    def num_open():
+        return family(server, "statecast_requests_open")["SessionService/WatchSessions",]
 
     with Events(server, f"{SESSIONS}WatchSessions", {"model": "gru", "prefix": "told"}) as events:
         assert events.answer.getheader("content-type").startswith("text/event-stream")
         assert events.block() == [": open"]
-        assert open_watches() == [1]
+        assert num_open() == 1
         with statecast.Client(server.address) as client:
             client.session("gru", "told").observe([1.0])
             client.sessions("gru").delete("told")
         kind, message = events.next()
         assert (kind, message["event"]) == ("message", "SESSION_EVENT_DELETED")
         assert message["session"]["session_id"] == "told"
-    while open_watches() != [0]:
+    while num_open() != 0:
         pass
 
 
@@ -390,12 +385,8 @@ def test_what_is_turned_away_at_the_port_is_counted(guarded):
     """As what was asked for is whatever a caller writes, under one name; what gRPC refuses counts there."""
 
     def counted():
-        return {
-            status: sample.value
-            for sample in samples(guarded)
-            if sample.name == "statecast_requests_total" and sample.labels["method"] == "page"
-            for status in (sample.labels["status"],)
-        }
+        told = family(guarded, "statecast_requests_total")
+        return {status: count for (method, status), count in told.items() if method == "page"}
 
     before = counted()
     for name in (f"{SESSIONS}ListSessions", f"{SESSIONS}Nonsense", "caller", "health"):

@@ -26,7 +26,7 @@ class Sessions(session_pb2_grpc.SessionServiceServicer):
     def __init__(self):
         self.end = asyncio.Event()
 
-    async def WatchSessions(self, _request, context):  # noqa: N802
+    async def WatchSessions(self, _request, context):  # noqa: N802 - gRPC's name
         await context.send_initial_metadata(())
         await self.end.wait()
         await context.abort(grpc.StatusCode.UNAVAILABLE, "come again")
